@@ -1,0 +1,366 @@
+"""The backward pass: one iterative walk of the graph serves ``backward()`` and ``grad()``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+from chainrule.autograd import dtypes
+from chainrule.autograd.modes import _GradContext
+from chainrule.autograd.node import Leaf, Node, OutputSlot
+from chainrule.autograd.op import traced
+from chainrule.autograd.runtime import tracked_node, wrap
+from chainrule.autograd.tensor import Tensor
+
+_by_sequence = attrgetter("sequence")
+
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Accumulate the gradients of ``tensors`` into the ``.grad`` of the leaves they were computed from.
+
+    Args:
+        tensors: one tensor, or several whose gradients are summed.
+        grad_tensors: the gradient of each; None stands for 1 and is allowed for single elements.
+        retain_graph: keep what the graph saved (default: ``create_graph``).
+        create_graph: record the backward pass itself.
+        inputs: accumulate into these tensors only.
+
+    Raises:
+        RuntimeError: see :meth:`Tensor.backward`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.tensor([3.0], requires_grad=True)
+        >>> cr.autograd.backward([w * 2, w * 5])
+        >>> w.grad
+        tensor([7.])
+    """
+    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    seeds = [grad_tensors] if isinstance(tensors, Tensor) else list(grad_tensors or [None] * len(roots))
+    targets: list[Any] | None = None
+    if inputs is not None:
+        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not wanted:
+            raise RuntimeError("backward: inputs is empty; leave it out to accumulate into every leaf")
+        targets = [_target("backward", t) for t in wanted]
+    grads = _start("backward", roots, seeds, create_graph)
+    captured = _run(grads, targets, create_graph if retain_graph is None else retain_graph, create_graph, True)
+    if targets is not None:
+        for t, target in zip(wanted, targets, strict=True):
+            if type(target) is not Leaf and target in captured:
+                t.grad = _as_tensor(captured[target], t) if t.grad is None else t.grad + _as_tensor(captured[target], t)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of ``outputs`` with respect to ``inputs``; no ``.grad`` is touched.
+
+    Args:
+        outputs: one tensor, or several whose gradients are summed.
+        inputs: the tensors to differentiate with respect to; intermediate results too.
+        grad_outputs: the gradient of each output; None stands for 1 and is allowed for single elements.
+        retain_graph: keep what the graph saved (default: ``create_graph``).
+        create_graph: record the backward pass, so that the result can be differentiated again.
+        allow_unused: give None for an input that the outputs do not depend on, instead of an error.
+        materialize_grads: give zeros for such an input.
+
+    Raises:
+        RuntimeError: an input does not require grad or is not used, and what :meth:`Tensor.backward` raises.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([2.0], requires_grad=True)
+        >>> (dx,) = cr.autograd.grad(x ** 3, x, create_graph=True)
+        >>> cr.autograd.grad(dx, x)
+        (tensor([12.]),)
+    """
+    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if grad_outputs is None or isinstance(grad_outputs, Tensor):
+        seeds = [grad_outputs] * len(roots) if grad_outputs is None else [grad_outputs]
+    else:
+        seeds = list(grad_outputs)
+    if len(seeds) != len(roots):
+        raise RuntimeError(f"grad: expected one grad_output for each of the {len(roots)} outputs, got {len(seeds)}")
+    allow_unused = materialize_grads if allow_unused is None else allow_unused
+    targets = [_target("grad", t) for t in wanted]
+    grads = _start("grad", roots, seeds, create_graph)
+    captured = _run(grads, targets, create_graph if retain_graph is None else retain_graph, create_graph, False)
+    results: list[Tensor | None] = []
+    for i, (t, target) in enumerate(zip(wanted, targets, strict=True)):
+        if target in captured:
+            results.append(_as_tensor(captured[target], t))
+        elif materialize_grads:
+            results.append(wrap(t._device.xp.zeros(t._data.shape, dtype=t._data.dtype), t._device))
+        elif allow_unused:
+            results.append(None)
+        else:
+            raise RuntimeError(
+                f"grad: inputs[{i}] was not used to compute the outputs; pass allow_unused=True if None is what you want"
+            )
+    return tuple(results)
+
+
+def _target(caller: str, t: Any) -> Any:
+    if not isinstance(t, Tensor):
+        raise TypeError(f"{caller}: inputs must be Tensors, got {type(t).__name__}")
+    node = tracked_node(t)
+    if node is None:
+        raise RuntimeError(f"{caller}: one of the inputs does not require grad, so nothing was recorded for it")
+    return node
+
+
+def _start(caller: str, roots: list[Any], seeds: list[Any], create_graph: bool) -> dict[Any, Any]:
+    """Check outputs and their gradients; the gradients to start from, by node."""
+    if len(seeds) != len(roots):
+        raise RuntimeError(f"{caller}: expected {len(roots)} gradients, one for each output, got {len(seeds)}")
+    grads: dict[Any, Any] = {}
+    for root, seed in zip(roots, seeds, strict=True):
+        if not isinstance(root, Tensor):
+            raise TypeError(f"{caller}: expected a Tensor, got {type(root).__name__}")
+        node = tracked_node(root)
+        if node is None:
+            raise RuntimeError(
+                f"{caller}: the tensor (shape {tuple(root.shape)}, {root.dtype}) does not require grad and has no grad_fn: "
+                f"nothing it was computed from requires grad, or it was computed under no_grad() or from detach()ed tensors"
+            )
+        if seed is None:
+            if root._data.size != 1:
+                raise RuntimeError(
+                    f"{caller}: grad can be implicitly created only for scalar outputs, got shape {tuple(root.shape)}; "
+                    f"reduce it to one element (for example with .sum()) or pass the gradient"
+                )
+            g = root._device.xp.ones(root._data.shape, dtype=root._data.dtype)
+            g = wrap(g, root._device) if create_graph else g
+        else:
+            g = _check_seed(caller, root, seed)
+            g = g if create_graph else g._data
+        grads[node] = grads[node] + g if node in grads else g
+    return grads
+
+
+def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
+    if not isinstance(seed, Tensor):
+        raise TypeError(f"{caller}: the gradient must be a Tensor, got {type(seed).__name__}")
+    if seed._data.shape != root._data.shape:
+        raise RuntimeError(
+            f"{caller}: the gradient must have the shape {tuple(root.shape)} of the tensor, got {tuple(seed.shape)}"
+        )
+    if seed._device is not root._device:
+        raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
+    if dtypes.category(seed._data.dtype) > dtypes.category(root._data.dtype):
+        raise RuntimeError(f"{caller}: the gradient of a {root.dtype} tensor cannot be {seed.dtype}")
+    return seed if seed._data.dtype == root._data.dtype else traced.astype(seed, dtype=root._data.dtype)  # type: ignore[no-any-return]
+
+
+def _order(roots: Any) -> list[Any]:
+    """Every edge target that the roots lead to, latest first: a reverse topological order, leaves at the end."""
+    seen = set(roots)
+    found = list(roots)
+    for node in found:  # grows while it is walked
+        for edge in node.inputs:
+            if edge is not None and edge not in seen:
+                seen.add(edge)
+                found.append(edge)
+    found.sort(key=_by_sequence, reverse=True)
+    return found
+
+
+def _restrict(order: list[Any], targets: Sequence[Any]) -> set[Any]:
+    """The nodes on a path to a target, targets included."""
+    needed = set(targets)
+    for node in reversed(order):
+        if node not in needed:
+            for edge in node.inputs:
+                if edge in needed:
+                    needed.add(node)
+                    break
+    return needed
+
+
+def _run(
+    grads: dict[Any, Any], targets: list[Any] | None, retain_graph: bool, create_graph: bool, accumulate: bool
+) -> dict[Any, Any]:
+    """Walk the graph; gradients of ``targets`` are returned, those of leaves accumulated when no targets are given.
+
+    The first gradient to reach a node is borrowed, the second makes a fresh array, later ones are added in
+    place (``owned``).
+    """
+    order = _order(grads)
+    needed = None if targets is None else _restrict(order, targets)
+    capture = frozenset(targets or ())
+    captured: dict[Any, Any] = {}
+    owned: set[Any] = set()
+    with _GradContext(create_graph):
+        for node in order:
+            g = grads.pop(node, None)
+            if g is None or (needed is not None and node not in needed):
+                continue
+            if node.hooks is not None:
+                g = _before(node, g, create_graph)
+            if node in capture:
+                captured[node] = g
+                if type(node) is not Leaf and not any(e in needed for e in node.inputs):  # type: ignore[operator]
+                    continue
+            kind = type(node)
+            if kind is Leaf:
+                if needed is None or (accumulate and node in capture):
+                    results = gradient = before = None  # so that only `g` refers to the array
+                    captured.pop(node, None)
+                    _accumulate(node, g)
+                continue
+            if kind is OutputSlot:
+                parent = node.inputs[0]
+                parts = grads.get(parent)
+                if parts is None:
+                    parts = grads[parent] = [None] * len(parent.output_meta)
+                parts[node.index] = g if parts[node.index] is None else parts[node.index] + g
+                continue
+            results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
+            if not retain_graph:
+                node.release()
+            if node.hooks is not None and node.hooks.after:
+                results = _after(node, results, g, create_graph)
+            for edge, gradient in zip(node.inputs, results, strict=True):
+                if edge is None or gradient is None:
+                    continue
+                before = grads.get(edge)
+                if before is None:
+                    grads[edge] = gradient
+                elif create_graph or edge not in owned:
+                    grads[edge] = before + gradient
+                    owned.add(edge)
+                else:
+                    before += gradient
+                    grads[edge] = before  # a NumPy scalar is not changed in place
+    return captured
+
+
+def _before(node: Any, g: Any, create_graph: bool) -> Any:
+    """Run a node's tensor hooks and prehooks on the gradient of its output."""
+    hooks = node.hooks
+    many = isinstance(g, list)
+    if hooks.before:
+        given = tuple([_hook_tensor(node, a) for a in g]) if many else (_hook_tensor(node, g),)
+        for hook in list(hooks.before.values()):
+            replaced = hook(given)
+            if replaced is not None:
+                given = replaced if isinstance(replaced, tuple) else (replaced,)
+        raw = [a if create_graph or a is None else a._data for a in given]
+        g = raw if many else raw[0]
+    if hooks.tensor:
+        t = _hook_tensor(node, g)
+        for hook in list(hooks.tensor.values()):
+            replaced = hook(t)
+            if replaced is not None:
+                if not isinstance(replaced, Tensor) or replaced.shape != t.shape:
+                    raise RuntimeError(
+                        f"{node.name()}: a hook must return None or a gradient of shape {tuple(t.shape)}, got {replaced!r:.80}"
+                    )
+                t = replaced
+        g = t if create_graph else t._data
+    if hooks.retain is not None:
+        tensor = hooks.retain()
+        if tensor is not None:
+            kept = g if create_graph else wrap(g.copy(), tensor._device)
+            tensor._grad = kept if tensor._grad is None else tensor._grad + kept
+    return g
+
+
+def _after(node: Node, results: tuple[Any, ...], g: Any, create_graph: bool) -> tuple[Any, ...]:
+    assert node.hooks is not None
+    given = tuple([None if r is None else _hook_tensor(node, r) for r in results])
+    outputs = tuple([_hook_tensor(node, a) for a in (g if isinstance(g, list) else [g])])
+    for hook in list(node.hooks.after.values()):
+        replaced = hook(given, outputs)
+        if replaced is not None:
+            given = replaced if isinstance(replaced, tuple) else (replaced,)
+    return tuple([a if a is None or create_graph else a._data for a in given])
+
+
+def _hook_tensor(node: Any, g: Any) -> Any:
+    if g is None or isinstance(g, Tensor):
+        return g
+    device = node.device if not isinstance(node, OutputSlot) else node.inputs[0].device
+    return wrap(g, device)
+
+
+def _accumulate(leaf: Leaf, g: Any) -> None:
+    """Add a gradient to a leaf's ``.grad``, which is writable and belongs to that tensor alone."""
+    before = leaf.grad
+    if isinstance(g, Tensor):  # create_graph: the gradient keeps its graph
+        g = traced.clone(g) if g._data.dtype == leaf.dtype else traced.astype(g, dtype=leaf.dtype)
+        leaf.grad = g if before is None else before + g
+    elif before is None:
+        if g.dtype != leaf.dtype:
+            g = leaf.device.xp.astype(g, leaf.dtype)
+        elif not _is_ours(g, leaf):
+            g = g.copy()
+        leaf.grad = wrap(g, leaf.device)
+    elif before._node is not None or before._data.dtype != leaf.dtype:
+        leaf.grad = before + wrap(g, leaf.device)
+    else:
+        before._data += g
+        before._version[0] += 1
+    if leaf.hooks is not None and leaf.hooks.accumulated:
+        tensor = leaf.tensor_ref()
+        if tensor is not None:
+            for hook in list(leaf.hooks.accumulated.values()):
+                hook(tensor)
+
+
+def _is_ours(g: Any, leaf: Leaf) -> bool:
+    """Whether nobody but the engine holds this array, so that it can become a ``.grad`` without a copy.
+
+    A view keeps a reference to its base, so a base with views counts as held by somebody.
+    """
+    return (
+        sys.getrefcount(g) <= _ENGINE_REFERENCES
+        and type(g) is leaf.device.array_type
+        and g.base is None
+        and g.flags.owndata
+    )
+
+
+def _count_engine_references() -> int:
+    """What ``getrefcount`` says in ``_is_ours`` of an array that nobody else holds; it depends on the interpreter."""
+
+    def run() -> int:
+        g = object()
+        return accumulate(g)
+
+    def accumulate(g: object) -> int:
+        return is_ours(g)
+
+    def is_ours(g: object) -> int:
+        return sys.getrefcount(g)
+
+    return run()
+
+
+_ENGINE_REFERENCES = _count_engine_references()
+
+
+def _as_tensor(g: Any, like: Tensor) -> Tensor:
+    """A captured gradient as a tensor of the dtype of the tensor it belongs to, owned by the caller."""
+    if isinstance(g, Tensor):
+        return g if g._data.dtype == like._data.dtype else traced.astype(g, dtype=like._data.dtype)  # type: ignore[no-any-return]
+    if g.dtype != like._data.dtype:
+        return wrap(like._device.xp.astype(g, like._data.dtype), like._device)
+    return wrap(g.copy(), like._device)

@@ -1,0 +1,144 @@
+"""In-place operations: the ``_`` twins of ops, ``copy_`` and ``x[index] = value``.
+
+The result is computed out of place, written into the tensor's memory, and the tensor takes over the
+result's node. A write into a view also gives the base a new node, so that the gradient of everything
+read from the base afterwards flows through the write.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.autograd import dtypes
+from chainrule.autograd.modes import mode
+from chainrule.autograd.node import Leaf, Node
+from chainrule.autograd.op import OPS, Op
+from chainrule.autograd.runtime import describe, make_node, tracked_node, tracer, wrap
+from chainrule.autograd.tensor import Tensor
+
+
+def make_inplace(name: str, function: Any, op: Op | None) -> Any:
+    """The twin ``name_`` of ``function``: computes ``function(x, ...)`` and writes it into ``x``."""
+
+    def inplace(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}_: expected a Tensor, got {describe(input)}")
+        tracked = _records(input, (*args, *kwargs.values()))
+        _check_writable(f"{name}_", input, tracked)
+        if not tracked:
+            before = mode.enabled
+            mode.enabled = False
+            try:
+                _write(f"{name}_", input, function(input, *args, **kwargs))
+            finally:
+                mode.enabled = before
+            return input
+        source = input
+        if op is None or any("x" in needs for needs in op.needs.values()):
+            # the op saves what is about to be overwritten
+            source = wrap(input._data.copy(), input._device, tracked_node(input))
+        adopt(f"{name}_", input, function(source, *args, **kwargs))
+        return input
+
+    inplace.__name__ = inplace.__qualname__ = f"{name}_"
+    inplace.__doc__ = f"In-place version of :func:`{name}`; returns the tensor itself."
+    return inplace
+
+
+def _records(x: Tensor, others: tuple[Any, ...]) -> bool:
+    """Whether an in-place operation on ``x`` with these arguments is recorded."""
+    if not mode.enabled:
+        return False
+    return tracked_node(x) is not None or any(isinstance(o, Tensor) and tracked_node(o) is not None for o in others)
+
+
+def _check_writable(caller: str, x: Tensor, tracked: bool) -> None:
+    if x._view is not None and any(s == 0 and n > 1 for s, n in zip(x._data.strides, x._data.shape, strict=True)):
+        raise RuntimeError(
+            f"{caller}: several elements of this expanded tensor share one memory location; clone() it before writing"
+        )
+    if not tracked:
+        return
+    if type(x._node) is Leaf:
+        raise RuntimeError(
+            f"{caller}: a leaf tensor that requires grad cannot be changed in place where operations are recorded; use "
+            f"no_grad() to update it, or the out-of-place operation"
+        )
+    view = x._view
+    if view is not None:
+        if type(view.base._node) is Leaf:
+            raise RuntimeError(
+                f"{caller}: a view of a leaf tensor that requires grad cannot be changed in place where operations are "
+                f"recorded; use no_grad(), or write into a clone() of the leaf"
+            )
+        if view.kind == "multi":
+            raise RuntimeError(
+                f"{caller}: this tensor is one of several views made by one operation (split, chunk, unbind); such a view "
+                f"cannot be changed in place where operations are recorded. Use a slice, or clone() it"
+            )
+        if view.kind == "no_grad":
+            raise RuntimeError(
+                f"{caller}: this view was made under no_grad() and is now changed where operations are recorded; make the "
+                f"view where they are recorded too"
+            )
+
+
+def _check_result(caller: str, x: Tensor, result: Tensor) -> None:
+    if result._data.shape != x._data.shape:
+        raise RuntimeError(
+            f"{caller}: the result has shape {tuple(result.shape)}, which does not fit into the tensor's shape "
+            f"{tuple(x.shape)}; use the out-of-place operation"
+        )
+    have, want = dtypes.category(result._data.dtype), dtypes.category(x._data.dtype)
+    if have > want:
+        raise RuntimeError(f"{caller}: a result of dtype {result.dtype} cannot be stored in a {x.dtype} tensor")
+
+
+def _write(caller: str, x: Tensor, result: Tensor) -> None:
+    """Put the elements of ``result`` into the memory of ``x`` and count the change."""
+    _check_result(caller, x, result)
+    x._data[...] = result._data
+    x._version[0] += 1
+
+
+def adopt(caller: str, x: Tensor, result: Tensor) -> None:
+    """Write ``result`` into ``x`` and let ``x`` (and its base) continue from the node of ``result``."""
+    _check_result(caller, x, result)
+    if result._data.dtype != x._data.dtype:
+        from chainrule.autograd.runtime import cast
+
+        result = cast(result, x._data.dtype)
+    node = tracked_node(result)
+    _write(caller, x, result)
+    if isinstance(node, Node) and node.op.needs and "out" in _saved_names(node.op) and result._view is None:
+        # what the node saved as its result is now x's memory, and guarded by x's counter
+        node.saved_out = x._data  # type: ignore[attr-defined]
+        node.saved_out_version = x._version  # type: ignore[attr-defined]
+        node.saved_out_at = x._version[0]  # type: ignore[attr-defined]
+    view = x._view
+    if view is None:
+        x._node = node
+        return
+    base = view.base
+    base._node = make_node(
+        "view_scatter",
+        (tracked_node(base), node),
+        x._device,
+        saved_steps=view.steps,
+        saved_y_shape=x._data.shape,
+    )
+    # the node of x (and of every other view of the base) is made anew from the base when it is next asked for
+
+
+def _saved_names(op: Op) -> set[str]:
+    return {n for needs in op.needs.values() for n in needs}
+
+
+def assign(x: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``, recorded when one of the two requires grad."""
+    from chainrule.autograd.ops import indexing
+
+    indexing.setitem(x, index, value)
+
+
+__all__ = ["OPS", "adopt", "assign", "make_inplace", "tracer"]

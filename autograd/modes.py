@@ -1,0 +1,164 @@
+"""Switches of the tape: whether operations are recorded, in this thread."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Mode(threading.local):
+    """Per-thread state that ``apply`` reads when an input requires grad."""
+
+    enabled = True
+    inference = False
+    #: keep the source line and module path of each new node (anomaly mode, recording)
+    trace = False
+
+
+mode = Mode()
+
+
+class _GradContext:
+    """A context manager, and a decorator, that sets whether operations are recorded."""
+
+    def __init__(self, enabled: bool) -> None:
+        self._enabled = enabled
+        self._outer: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._outer.append(mode.enabled)
+        mode.enabled = self._enabled
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        mode.enabled = self._outer.pop()
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            with type(self)._again(self):
+                return function(*args, **kwargs)
+
+        return inner  # type: ignore[return-value]
+
+    def _again(self) -> _GradContext:
+        return _GradContext(self._enabled)
+
+
+class no_grad(_GradContext):
+    """Do not record operations: results do not require grad. A context manager and a decorator.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.ones(2, requires_grad=True)
+        >>> with cr.no_grad():
+        ...     (w * 2).requires_grad
+        False
+    """
+
+    def __new__(cls, function: Any = None) -> Any:
+        return object.__new__(cls) if function is None else _GradContext(False)(function)
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_GradContext):
+    """Record operations again inside :class:`no_grad`. A context manager and a decorator.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.ones(2, requires_grad=True)
+        >>> with cr.no_grad(), cr.enable_grad():
+        ...     (w * 2).requires_grad
+        True
+    """
+
+    def __new__(cls, function: Any = None) -> Any:
+        return object.__new__(cls) if function is None else _GradContext(True)(function)
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class set_grad_enabled(_GradContext):
+    """Switch recording on or off: at once when called, back again when used as a context manager.
+
+    Example:
+        >>> import chainrule as cr
+        >>> with cr.set_grad_enabled(False):
+        ...     cr.is_grad_enabled()
+        False
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        super().__init__(bool(enabled))
+        self._before = mode.enabled
+        mode.enabled = self._enabled
+
+    def __enter__(self) -> None:
+        self._outer.append(self._before)
+        mode.enabled = self._enabled
+
+    def __call__(self, function: F) -> F:
+        mode.enabled = self._before  # used as a decorator: the switch belongs to the function
+        return super().__call__(function)
+
+
+class inference_mode(_GradContext):
+    """Like :class:`no_grad`, for code that never needs gradients of what it computes.
+
+    Example:
+        >>> import chainrule as cr
+        >>> with cr.inference_mode():
+        ...     cr.is_inference_mode_enabled()
+        True
+    """
+
+    def __new__(cls, enabled: Any = True) -> Any:
+        if callable(enabled):
+            return cls()(enabled)
+        return object.__new__(cls)
+
+    def __init__(self, enabled: bool = True) -> None:
+        super().__init__(not enabled)
+        self._inference = bool(enabled)
+        self._outer_inference: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._outer_inference.append(mode.inference)
+        self._outer.append(mode.enabled)
+        if self._inference:
+            mode.enabled = False
+        mode.inference = self._inference
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        super().__exit__(kind, error, trace)
+        mode.inference = self._outer_inference.pop()
+
+    def _again(self) -> _GradContext:
+        return inference_mode(self._inference)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations are being recorded in this thread.
+
+    Example:
+        >>> is_grad_enabled()
+        True
+    """
+    return mode.enabled
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is inside :class:`inference_mode`.
+
+    Example:
+        >>> is_inference_mode_enabled()
+        False
+    """
+    return mode.inference

@@ -1,0 +1,192 @@
+"""Declaring an op: forward, gradient rules, samples and docstring in one place.
+
+    @op(vjp={"x": lambda xp, g, out: g * (1 - out * out)}, check=Unary(-3, 3))
+    def tanh(xp, x):
+        \"\"\"Hyperbolic tangent, elementwise.\"\"\"
+        return xp.tanh(x)
+
+Positional parameters after ``xp`` are tensors, keyword-only parameters are attributes. A rule names what
+it needs, and only that is saved: a tensor argument (``x``), its shape (``x_shape``) or dtype
+(``x_dtype``), the result (``out``, or a name from ``outputs``), or an attribute. ``g`` is the gradient
+of the result; of a multi-output op it is the tuple of the gradients of its differentiable outputs.
+
+The wrapper that runs and records an op is generated here as straight-line code for the op's own
+arity (see ``codegen.py``); :attr:`Op.source` shows it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from chainrule.autograd.node import Node
+from chainrule.backends.namespace import register_forward
+
+Rule = Callable[..., Any]
+
+
+class Op:
+    """A declared operation; see the module docstring for the fields' meaning."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        *,
+        name: str,
+        vjp: Mapping[str, Rule] | None,
+        check: Any,
+        public: tuple[str, ...] = (),
+        view: bool = False,
+        outputs: tuple[str, ...] | None = None,
+        harmonise: bool = False,
+        floating: bool = False,
+        broadcasts: bool = False,
+        differentiable_outputs: int | None = None,
+    ) -> None:
+        self.name = name
+        self.forward = forward
+        self.check = check
+        self.public = public
+        #: what error messages call it
+        self.label = public[0] if public else name
+        self.view = view
+        self.outputs = outputs
+        self.harmonise = harmonise
+        self.floating = floating
+        self.broadcasts = broadcasts
+        self.doc = inspect.getdoc(forward)
+        if not self.doc:
+            raise TypeError(f"op {name!r}: a declaration needs a docstring")
+        self.parameters, self.optional, self.variadic, self.attributes = _parameters(name, forward)
+        self.rules: dict[str, Rule] = dict(vjp or {})
+        self.differentiable = vjp is not None
+        self.differentiable_outputs = (
+            differentiable_outputs if differentiable_outputs is not None else len(outputs) if outputs else 1
+        )
+        self.needs = {argument: self._needs(argument, rule) for argument, rule in self.rules.items()}
+        self.source = ""
+        self.apply: Callable[..., Any]
+        self.node_type: type[Node]
+
+    def _needs(self, argument: str, rule: Rule) -> tuple[str, ...]:
+        """The names a rule asks for, checked against what there is to save."""
+        if argument not in self.parameters and argument != self.variadic:
+            raise TypeError(f"op {self.name!r}: vjp has a rule for {argument!r}, which is no tensor argument")
+        first_two, names = list(inspect.signature(rule).parameters)[:2], list(inspect.signature(rule).parameters)[2:]
+        if first_two != ["xp", "g"]:
+            raise TypeError(f"op {self.name!r}: the rule for {argument!r} must take (xp, g, ...), got {first_two}")
+        tensors = [*self.parameters, *([self.variadic] if self.variadic else [])]
+        known = {
+            *tensors,
+            *(f"{t}_shape" for t in tensors),
+            *(f"{t}_dtype" for t in tensors),
+            *self.attributes,
+            *(self.outputs or ("out",)),
+        }
+        unknown = [n for n in names if n not in known]
+        if unknown:
+            raise TypeError(
+                f"op {self.name!r}: the rule for {argument!r} asks for {unknown}, known names are {sorted(known)}"
+            )
+        return tuple(names)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+def _parameters(
+    name: str, forward: Callable[..., Any]
+) -> tuple[tuple[str, ...], frozenset[str], str | None, dict[str, Any]]:
+    positional: list[str] = []
+    optional: set[str] = set()
+    variadic: str | None = None
+    attributes: dict[str, Any] = {}
+    for parameter in list(inspect.signature(forward).parameters.values())[1:]:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            variadic = parameter.name
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            attributes[parameter.name] = parameter.default
+        else:
+            positional.append(parameter.name)
+            if parameter.default is None:
+                optional.add(parameter.name)
+            elif parameter.default is not parameter.empty:
+                raise TypeError(f"op {name!r}: tensor argument {parameter.name!r} can only default to None")
+    return tuple(positional), frozenset(optional), variadic, attributes
+
+
+#: every declared op by name
+OPS: dict[str, Op] = {}
+
+
+class TracedNamespace:
+    """The twin of ``xp`` for Tensors: the same functions, recorded."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"there is no op {name!r}; a rule may only use what the registry declares")
+
+
+#: what rules receive as ``xp`` when they run on Tensors
+traced: Any = TracedNamespace()
+
+
+def op(
+    *,
+    vjp: Mapping[str, Rule] | None,
+    check: Any,
+    public: str = "",
+    name: str | None = None,
+    inplace: bool = False,
+    method: bool = True,
+    view: bool = False,
+    outputs: Iterable[str] | None = None,
+    harmonise: bool = False,
+    floating: bool = False,
+    broadcasts: bool = False,
+    differentiable_outputs: int | None = None,
+) -> Callable[[Callable[..., Any]], Any]:
+    """Declare an op; see the module docstring.
+
+    Args:
+        vjp: one rule for each differentiable argument; None states that the op has no gradient.
+        check: samples for the op's tests (``chainrule.autograd.samples``).
+        public: PyTorch's names for it, the first one being what errors and nodes call it. Empty: for rules only.
+        inplace: also make the ``name_`` twins.
+        method: attach the public names to Tensor too.
+        view: the result shares its input's memory.
+        outputs: names of the outputs when there are several.
+        harmonise: bring the tensor arguments to one dtype and accept Python numbers (elementwise ops).
+        floating: integer arguments are taken as the default floating dtype.
+        broadcasts: gradients are summed back to the shape of their argument.
+        differentiable_outputs: how many of the outputs carry gradients (the first ones); all by default.
+
+    Returns the recorded function, with array-API keywords (``axis``, ``keepdims``).
+    """
+
+    def declare(forward: Callable[..., Any]) -> Any:
+        from chainrule.autograd import codegen, public as public_names
+
+        op_name = name or forward.__name__
+        record = Op(
+            forward,
+            name=op_name,
+            vjp=vjp,
+            check=check,
+            public=tuple(public.split()),
+            view=view,
+            outputs=tuple(outputs) if outputs is not None else None,
+            harmonise=harmonise,
+            floating=floating,
+            broadcasts=broadcasts,
+            differentiable_outputs=differentiable_outputs,
+        )
+        register_forward(op_name, forward)
+        codegen.compile_op(record)
+        OPS[op_name] = record
+        setattr(traced, op_name, record.apply)
+        if record.public:
+            public_names.publish(record, inplace=inplace, method=method)
+        return record.apply
+
+    return declare

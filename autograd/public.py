@@ -1,0 +1,112 @@
+"""Publishing: PyTorch's names, as functions of ``chainrule`` and as methods of Tensor.
+
+An op's own function has the Array API's keywords (``axis``, ``keepdims``); the published one has PyTorch's
+positions and names (``dim``, ``keepdim``) and takes the other spelling as well.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from chainrule.autograd.inplace import make_inplace
+from chainrule.autograd.op import Op
+from chainrule.autograd.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: every public function by PyTorch's name
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+#: the op behind a public name, where there is exactly one
+OP_OF: dict[str, Op] = {}
+
+_RENAMED = {"axis": "dim", "keepdims": "keepdim"}
+_UNSET: Any = inspect.Parameter.empty
+
+
+class _Given:
+    def __repr__(self) -> str:
+        return "..."
+
+
+#: default of an alternative keyword that was not given
+NOT_GIVEN: Any = _Given()
+
+
+def publish(op: Op, *, inplace: bool, method: bool) -> None:
+    """Make an op's public names reachable."""
+    function = op.apply if not op.attributes else _with_torch_signature(op)
+    for name in op.public:
+        _attach(name, function, method)
+        OP_OF[name] = op
+        if inplace:
+            _attach(f"{name}_", make_inplace(name, function, op), method)
+
+
+def function(names: str = "", *, method: bool = True, inplace: bool = False, publish: bool = True) -> Callable[[F], F]:
+    """Publish a handwritten function, composed of ops, under PyTorch's names (default: its own)."""
+
+    def decorate(f: F) -> F:
+        for name in (names or f.__name__).split():
+            if publish:
+                _attach(name, f, method)
+            if inplace:
+                _attach(f"{name}_", make_inplace(name, f, None), method)
+        return f
+
+    return decorate
+
+
+def method_only(names: str = "") -> Callable[[F], F]:
+    """Attach a handwritten function to Tensor without publishing it as a function."""
+
+    def decorate(f: F) -> F:
+        for name in (names or f.__name__).split():
+            setattr(Tensor, name, f)
+        return f
+
+    return decorate
+
+
+def _attach(name: str, f: Callable[..., Any], method: bool) -> None:
+    if name in FUNCTIONS:
+        raise ValueError(f"the public name {name!r} is taken twice")
+    FUNCTIONS[name] = f
+    if method:
+        setattr(Tensor, name, f)
+
+
+def _with_torch_signature(op: Op) -> Callable[..., Any]:
+    """``sum(input, dim=None, keepdim=False, *, axis=..., keepdims=...)`` around ``sum(x, *, axis, keepdims)``."""
+    from chainrule.autograd.codegen import PUBLIC_NAMES
+
+    tensors = [PUBLIC_NAMES.get(p, p) for p in op.parameters]
+    head = [t + ("=None" if p in op.optional else "") for t, p in zip(tensors, op.parameters, strict=True)]
+    attributes, tail, body, call = [], [], [], []
+    for name, default in op.attributes.items():
+        public = _RENAMED.get(name, name)
+        attributes.append(public if default is _UNSET else f"{public}=default_{name}")
+        call.append(f"{name}={public}")
+        if public != name:
+            tail.append(f"{name}=NOT_GIVEN")
+            body += [f"    if {name} is not NOT_GIVEN:", f"        {public} = {name}"]
+            if default is _UNSET:
+                attributes[-1] = f"{public}=NOT_GIVEN"
+                body += [f"    if {public} is NOT_GIVEN:", f"        raise TypeError('{op.label}: missing argument {public!r}')"]
+    signature = ", ".join([*head, *attributes, *(["*", *tail] if tail else [])])
+    name = op.label
+    source = "\n".join(
+        [f"def {name}({signature}):", *body, f"    return apply({', '.join([*tensors, *call])})"]
+    ).replace("''", "'")
+    names: dict[str, Any] = {
+        "apply": op.apply,
+        "NOT_GIVEN": NOT_GIVEN,
+        **{f"default_{k}": v for k, v in op.attributes.items()},
+    }
+    exec(compile(source, f"<chainrule function {name}>", "exec"), names)
+    f: Callable[..., Any] = names[name]
+    f.__doc__ = op.doc
+    f.__module__ = "chainrule"
+    return f

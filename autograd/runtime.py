@@ -1,0 +1,331 @@
+"""What the generated wrappers call outside their fast path: operands, devices, views, error messages."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.autograd import dtypes
+from chainrule.autograd.modes import mode as mode
+from chainrule.autograd.node import Leaf, Node, View, next_sequence
+from chainrule.autograd.op import OPS, Op, traced
+from chainrule.autograd.tensor import Tensor
+from chainrule.backends.devices import device as Device
+from chainrule.backends.devices import get_default_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CONSTANTS_KEPT = 4096
+
+
+class Tracer:
+    """Set ``locate`` to record where each node was made (anomaly mode, recording)."""
+
+    locate: Callable[[], Any] | None = None
+
+
+tracer = Tracer()
+
+
+def wrap(array: Any, device: Device, node: Any = None) -> Tensor:
+    """A tensor around an array of ``device``."""
+    t: Tensor = object.__new__(Tensor)
+    t._data = array if type(array) is device.array_type else device.asarray(array)
+    t._device = device
+    t._version = [0]
+    t._view = None
+    t._node = node
+    return t
+
+
+def rewrap(node: Node, array: Any, edge: Any) -> Tensor:
+    """A saved array as the tensor it was, connected to the graph."""
+    return wrap(array, node.device, edge)
+
+
+# ---- operands -------------------------------------------------------------------------------------------------------
+
+
+def describe(value: Any) -> str:
+    """A value in a few words, for error messages."""
+    if isinstance(value, Tensor):
+        return f"{dtypes.of_array(value._data).name} tensor of shape {tuple(value._data.shape)}"
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} array of shape {value.shape}"
+    return f"{type(value).__name__} {value!r:.60}"
+
+
+def operand(op: Op, name: str, value: Any, like: Tensor | None) -> Tensor:
+    """``value`` as a tensor argument of ``op``: arrays and numbers are taken, lists are not."""
+    device = like._device if like is not None else get_default_device()
+    if isinstance(value, (np.ndarray, np.generic, numbers.Number)):
+        if device.type != "cpu" and isinstance(value, np.ndarray) and value.ndim:
+            raise TypeError(
+                f"{op.label}: argument {name!r} is a NumPy array, the other operand is on {device}; nothing is copied "
+                f"silently, use chainrule.tensor(array, device={str(device)!r})"
+            )
+        if isinstance(value, (np.ndarray, np.generic)):
+            spec: Any = value.dtype
+        else:
+            spec = dtypes.as_dtype(type(value)).dtype if isinstance(value, (bool, int, float, complex)) else None
+            if isinstance(value, float):
+                spec = dtypes.get_default_dtype().dtype
+        dtypes.as_dtype(spec)
+        array = np.asarray(value, spec)
+        return wrap(array if device.type == "cpu" else device.backend.from_host(array, device.index or 0), device)
+    raise TypeError(f"{op.label}: argument {name!r} must be a Tensor, got {describe(value)}")
+
+
+def operands(op: Op, name: str, values: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """The variadic tensors of ``op``."""
+    if not values:
+        raise ValueError(f"{op.label}: expected at least one tensor in {name!r}, got none")
+    first = next((v for v in values if isinstance(v, Tensor)), None)
+    return tuple([v if isinstance(v, Tensor) else operand(op, f"{name}[{i}]", v, first) for i, v in enumerate(values)])
+
+
+def mixed_devices(op: Op, x: Tensor, y: Tensor) -> RuntimeError:
+    """The error for tensors on two devices."""
+    return RuntimeError(
+        f"{op.label}: expected all tensors on one device, got a {describe(x)} on {x._device} and a {describe(y)} on "
+        f"{y._device}; move one of them with .to({str(x._device)!r})"
+    )
+
+
+def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
+    """Bring the arguments of an elementwise op to one device and dtype, by PyTorch's promotion rules.
+
+    Tensors with dimensions decide; 0-d tensors and Python or NumPy scalars only matter when they are of a
+    higher category (bool < integer < floating point < complex).
+    """
+    if len(values) == 2:  # the common case, tensor and Python number, without the general machinery
+        x, y = values
+        if isinstance(x, Tensor):
+            if type(y) is float or type(y) is int:
+                constant = _constant(y, x)
+                if constant is not None:
+                    return x, constant
+        elif (type(x) is float or type(x) is int) and isinstance(y, Tensor):
+            constant = _constant(x, y)
+            if constant is not None:
+                return constant, y
+    first = next((v for v in values if isinstance(v, Tensor)), None)
+    tensors: list[Any] = []
+    for name, value in zip(op.parameters[-len(values) :], values, strict=True):
+        if isinstance(value, Tensor):
+            if first is not None and value._device is not first._device:
+                raise mixed_devices(op, first, value)
+            tensors.append(value)
+        elif isinstance(value, np.ndarray) and value.ndim:
+            tensors.append(operand(op, name, value, first))
+        elif isinstance(value, (np.ndarray, np.generic)):
+            tensors.append(value.item())
+        elif isinstance(value, numbers.Number):
+            tensors.append(value)
+        else:
+            raise TypeError(f"{op.label}: argument {name!r} must be a Tensor or a number, got {describe(value)}")
+    common = result_dtype(tensors)
+    device = first._device if first is not None else get_default_device()
+    return tuple(
+        [
+            cast(t, common) if isinstance(t, Tensor) else wrap(device.asarray(t, common), device)
+            for t in tensors
+        ]
+    )
+
+
+def _constant(value: float, like: Tensor) -> Tensor | None:
+    """A Python number as a cached 0-d tensor of ``like``'s dtype (NumPy takes twice as long on a Python float)."""
+    data = like._data
+    if type(value) is float:
+        if data.dtype not in dtypes.DIFFERENTIABLE:
+            return None
+    elif data.dtype.kind == "b":
+        return None
+    constants = like._device.constants
+    key = (value, data.dtype)
+    found = constants.get(key) if value else None
+    if found is None:
+        if isinstance(value, float) and math.isfinite(value) and data.dtype == np.float16 and abs(value) > 65504:
+            array = like._device.asarray(np.inf if value > 0 else -np.inf, data.dtype)
+        else:
+            array = like._device.asarray(value, data.dtype)
+        found = wrap(array, like._device)
+        if value:  # 0.0 and -0.0 are equal keys
+            if len(constants) >= _CONSTANTS_KEPT:
+                constants.clear()
+            constants[key] = found
+    return found  # type: ignore[no-any-return]
+
+
+def result_dtype(values: list[Any]) -> np.dtype[Any]:
+    """PyTorch's result type of tensors and Python numbers."""
+    groups: list[np.dtype[Any] | None] = [None, None, None]  # dimensioned tensors, 0-d tensors, numbers
+    for value in values:
+        if isinstance(value, Tensor):
+            group, kind = (0 if value._data.ndim else 1), value._data.dtype
+        elif isinstance(value, float):
+            group, kind = 2, dtypes.get_default_dtype().dtype
+        elif isinstance(value, complex):
+            group, kind = 2, np.dtype(np.complex128 if dtypes.get_default_dtype().itemsize == 8 else np.complex64)
+        else:
+            group, kind = 2, np.dtype(bool if isinstance(value, bool) else np.int64)
+        before = groups[group]
+        groups[group] = kind if before is None else dtypes.promote(before, kind)
+    result: np.dtype[Any] | None = None
+    for kind_of_group in reversed(groups):
+        result = _combine(kind_of_group, result)
+    assert result is not None
+    return result
+
+
+def _combine(higher: np.dtype[Any] | None, lower: np.dtype[Any] | None) -> np.dtype[Any] | None:
+    if higher is None or lower is None:
+        return higher if lower is None else lower
+    if dtypes.category(higher) >= dtypes.category(lower):
+        return higher
+    if dtypes.category(lower) == 3 and dtypes.category(higher) == 2:
+        return np.dtype(np.complex128 if higher.itemsize == 8 else np.complex64)
+    return lower
+
+
+def cast(t: Tensor, to: np.dtype[Any]) -> Tensor:
+    """``t`` in another dtype, recorded when both are differentiable."""
+    if t._data.dtype == to:
+        return t
+    if to in dtypes.DIFFERENTIABLE:
+        return traced.astype(t, dtype=to)  # type: ignore[no-any-return]
+    return wrap(t._device.xp.astype(t._data, to), t._device)
+
+
+def to_floating(*tensors: Tensor) -> Any:
+    """Integer tensors in the default floating dtype; what PyTorch's float functions do with integers."""
+    to = dtypes.get_default_dtype().dtype
+    done = tuple([cast(t, to) if dtypes.category(t._data.dtype) < 2 else t for t in tensors])
+    return done if len(done) > 1 else done[0]
+
+
+def explain(op: Op, error: Exception, tensors: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
+    """The array library's error again, with the op's name and what it was given."""
+    if getattr(error, "explained", False):
+        return error
+    given = [f"{name}: {describe(t)}" for name, t in zip([*op.parameters, *["..."] * 99], tensors, strict=False) if t is not None]
+    given += [f"{k}={v!r:.80}" for k, v in attributes.items()]
+    text = f"{op.label}: {error} ({'; '.join(given)})"
+    kinds: tuple[type[Exception], ...] = (IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError)
+    kind = next((k for k in kinds if isinstance(error, k)), RuntimeError)
+    explained = kind(text)
+    explained.explained = True  # type: ignore[attr-defined]
+    return explained
+
+
+# ---- gradients ------------------------------------------------------------------------------------------------------
+
+
+def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over the axes along which its argument was broadcast."""
+    if g.shape == shape:
+        return g
+    extra = g.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple([i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1])
+    g = xp.sum(g, axis=axes, keepdims=False) if not shape else xp.sum(g, axis=axes, keepdims=True)
+    return g if not shape or not extra else xp.reshape(g, shape)
+
+
+def fill_missing(node: Any, g: list[Any], taped: bool) -> tuple[Any, ...]:
+    """Zeros for the outputs of a multi-output op that nothing used."""
+    xp = node.device.xp
+    filled = []
+    for i, (shape, dtype) in enumerate(node.output_meta):
+        if g[i] is None:
+            zeros = xp.zeros(shape, dtype=dtype)
+            filled.append(wrap(zeros, node.device) if taped else zeros)
+        else:
+            filled.append(g[i])
+    return tuple(filled)
+
+
+# ---- views ----------------------------------------------------------------------------------------------------------
+
+
+def own_layout(t: Tensor) -> None:
+    """Re-lay a tensor whose memory order we chose, before the first view of it is made."""
+    t._data = t._device.xp.ascontiguousarray(t._data)
+
+
+def attach_view(op: Op, t: Tensor, x: Tensor, how: Any) -> None:
+    """Make ``t`` a view of ``x``: shared version counter, and the steps that lead from the base to it."""
+    if op.view == "maybe" and not _shares(x._data, t._data):
+        return
+    t._version = x._version
+    outer = x._view
+    base, steps = (x, ()) if outer is None else (outer.base, outer.steps)
+    if op.outputs:
+        kind = "multi"
+        steps = (*steps, (op, {"output": how}))
+    else:
+        kind = "single" if outer is None else outer.kind
+        steps = (*steps, (op, how))
+    if not mode.enabled and (base._node is not None):
+        kind = "no_grad"
+    t._view = View(base, steps, x._version[0], kind)
+
+
+def _shares(x: Any, y: Any) -> bool:
+    owner = x if x.base is None else x.base
+    return y is x or y.base is x or (y.base is not None and y.base is owner)
+
+
+def replay(xp: Any, base: Any, steps: tuple[Any, ...]) -> Any:
+    """The view that ``steps`` describe, of an array or Tensor like the base."""
+    for op, attributes in steps:
+        base = getattr(xp, op.name)(base, **attributes)
+    return base
+
+
+def view_edge(t: Tensor) -> Any:
+    """The node of a view, made anew when its base or a sibling was changed in place since."""
+    view = t._view
+    assert view is not None
+    if t._version[0] != view.version and mode.enabled:
+        view.version = t._version[0]
+        base_node = view.base._node
+        if base_node is None or view.kind != "single":
+            if base_node is not None and view.kind == "multi":
+                raise RuntimeError(
+                    "a view made by an op with several outputs (split, chunk, unbind) is used after its base was changed in "
+                    "place; make the view again after the change"
+                )
+            if view.kind != "no_grad":
+                t._node = None
+        else:
+            base = wrap(view.base._data, t._device, base_node)
+            t._node = replay(traced, base, view.steps)._node
+    return t._node
+
+
+def tracked_node(t: Tensor) -> Any:
+    """The node or leaf of a tensor, up to date."""
+    return t._node if t._view is None else view_edge(t)
+
+
+def make_node(op_name: str, inputs: tuple[Any, ...], device: Device, **saved: Any) -> Node:
+    """A node of ``op_name`` built by hand (in-place writes)."""
+    node_type = OPS[op_name].node_type
+    node: Node = object.__new__(node_type)
+    node.inputs = inputs
+    node.sequence = next_sequence()
+    node.hooks = None
+    node.device = device
+    node.where = None if tracer.locate is None else tracer.locate()
+    for name, value in saved.items():
+        setattr(node, name, value)
+    return node
+
+
+def is_leaf_edge(edge: Any) -> bool:
+    return type(edge) is Leaf

@@ -1,0 +1,10 @@
+"""The backend switch: which array library does the arithmetic, and on which device."""
+
+from __future__ import annotations
+
+from chainrule.backends.base import Backend as Backend
+from chainrule.backends.base import kernel as kernel
+from chainrule.backends.devices import backend_for as backend_for
+from chainrule.backends.devices import device as device
+from chainrule.backends.devices import get_default_device as get_default_device
+from chainrule.backends.devices import set_default_device as set_default_device

@@ -1,0 +1,77 @@
+"""What every backend provides: an array library, its transfers, its clock and its kernels."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.namespace import KERNELS, ArrayNamespace
+
+
+class Backend:
+    """One array library and the device type it serves.
+
+    Subclasses set ``name`` (``"numpy"``), ``device_type`` (``"cpu"``), ``array_type`` and ``xp``.
+    """
+
+    name: str
+    device_type: str
+    array_type: type
+    xp: ArrayNamespace
+
+    def device_count(self) -> int:
+        """How many devices of this type there are."""
+        return 1
+
+    def asarray(self, obj: Any, dtype: Any = None) -> Any:
+        """An array of this backend that holds ``obj``; copies only when it must."""
+        raise NotImplementedError
+
+    def from_host(self, array: np.ndarray, index: int = 0) -> Any:
+        """Copy a NumPy array to device ``index`` of this backend."""
+        raise NotImplementedError
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """The array as a NumPy array (the same memory where that is possible)."""
+        raise NotImplementedError
+
+    def shares_memory(self, x: Any, y: Any) -> bool:
+        """Whether two arrays of this backend overlap in memory."""
+        raise NotImplementedError
+
+    def random_bits(self, key: int, stream: int, count: int) -> Any:
+        """``count`` random 64-bit words of call number ``stream`` under ``key``, as an array of this backend."""
+        raise NotImplementedError
+
+    def synchronize(self) -> None:
+        """Wait until all work handed to the device is done."""
+
+    def memory_stats(self) -> dict[str, int]:
+        """Bytes in use and reserved by the backend's allocator, where it knows them."""
+        return {}
+
+    def device_context(self, index: int) -> contextlib.AbstractContextManager[Any]:
+        """A context in which new arrays are made on device ``index``."""
+        return contextlib.nullcontext()
+
+    def describe(self) -> dict[str, str]:
+        """Facts for :func:`chainrule.backends.show_config`."""
+        return {}
+
+
+def kernel(op: str, backend: Backend) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a faster implementation of ``op`` for one backend.
+
+    The kernel takes the op's arrays and attributes (no ``xp``) and must agree with the declared
+    forward, which stays the reference it is tested against.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        KERNELS[backend.name, op] = function
+        setattr(backend.xp, op, function)
+        return function
+
+    return register

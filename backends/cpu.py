@@ -1,0 +1,77 @@
+"""The NumPy backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends import runtime
+from chainrule.backends.base import Backend
+from chainrule.backends.namespace import ArrayNamespace
+from chainrule.backends.philox import host_bits
+
+_add_reduce = np.add.reduce
+_maximum_reduce = np.maximum.reduce
+_minimum_reduce = np.minimum.reduce
+
+
+def _sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    # np.sum goes through three Python layers to reach this call (3.2 us against 1.3 us on 4 floats).
+    return _add_reduce(x, axis, None, None, keepdims)
+
+
+def _mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    total = _add_reduce(x, axis, None, None, keepdims)
+    count = x.size // total.size if total.size else _axis_length(x.shape, axis)
+    if count == 0:  # the mean of nothing is nan, without NumPy's warning
+        return np.full(total.shape, np.nan, dtype=total.dtype)
+    return total / count
+
+
+def _axis_length(shape: tuple[int, ...], axis: Any) -> int:
+    axes = range(len(shape)) if axis is None else (axis if isinstance(axis, tuple) else (axis,))
+    length = 1
+    for a in axes:
+        length *= shape[a]
+    return length
+
+
+def _max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    return _maximum_reduce(x, axis, None, None, keepdims)
+
+
+def _min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    return _minimum_reduce(x, axis, None, None, keepdims)
+
+
+class NumpyBackend(Backend):
+    """Arithmetic on the CPU by NumPy."""
+
+    name = "numpy"
+    device_type = "cpu"
+    array_type = np.ndarray
+
+    def __init__(self) -> None:
+        runtime.prepare()
+        self.xp = ArrayNamespace(np, self.name)
+        for name, fast in {"sum": _sum, "mean": _mean, "max": _max, "min": _min}.items():
+            setattr(self.xp, name, fast)
+
+    def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
+        return np.asarray(obj, dtype)
+
+    def from_host(self, array: np.ndarray, index: int = 0) -> np.ndarray:
+        return np.array(array)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        return array
+
+    def shares_memory(self, x: Any, y: Any) -> bool:
+        return bool(np.shares_memory(x, y))
+
+    def random_bits(self, key: int, stream: int, count: int) -> np.ndarray:
+        return host_bits(key, stream, count)
+
+    def describe(self) -> dict[str, str]:
+        return {"numpy": np.__version__, **runtime.describe()}
