@@ -1,0 +1,13 @@
+"""Tensor, operations, and the backward pass."""
+
+from chainrule.autograd import ops as ops  # declares every op
+from chainrule.autograd import creation as creation
+from chainrule.autograd import operators as operators
+from chainrule.autograd.engine import backward as backward
+from chainrule.autograd.engine import grad as grad
+from chainrule.autograd.modes import enable_grad as enable_grad
+from chainrule.autograd.modes import inference_mode as inference_mode
+from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled
+from chainrule.autograd.modes import no_grad as no_grad
+from chainrule.autograd.modes import set_grad_enabled as set_grad_enabled
+from chainrule.autograd.tensor import Tensor as Tensor

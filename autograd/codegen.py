@@ -194,7 +194,7 @@ def _forward(op: Op) -> list[str]:
         arguments.append(f"*a_{op.variadic}")
     arguments += [f"{a}={a}" for a in op.attributes]
     given = ", ".join(_local(p) for p in op.parameters) + ("," if op.parameters else "")
-    given = f"({given} *{op.variadic})" if op.variadic else f"({given})"
+    given = f"({given} *{op.variadic},)" if op.variadic else f"({given})"
     if op.harmonise:
         lines.append(f"device = {_local(op.parameters[0])}._device")
     attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
@@ -224,7 +224,9 @@ def _wrap(op: Op) -> list[str]:
                 "        made[i]._node = OutputSlot(node, i)",
             ]
         if op.view:
-            lines += ["for i in range(len(made)):", f"    attach_view(OP, made[i], {_local(op.parameters[0])}, i)"]
+            attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
+            v = _local(op.parameters[0])
+            lines += ["for i in range(len(made)):", f"    attach_view(OP, made[i], {v}, {attributes}, i)"]
         return [*lines, "return tuple(made)"]
     lines += _new_tensor("out")
     if op.view:

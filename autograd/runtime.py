@@ -257,22 +257,18 @@ def own_layout(t: Tensor) -> None:
     t._data = t._device.xp.ascontiguousarray(t._data)
 
 
-def attach_view(op: Op, t: Tensor, x: Tensor, how: Any) -> None:
+def attach_view(op: Op, t: Tensor, x: Tensor, attributes: dict[str, Any], output: int | None = None) -> None:
     """Make ``t`` a view of ``x``: shared version counter, and the steps that lead from the base to it."""
     if op.view == "maybe" and not _shares(x._data, t._data):
         return
     t._version = x._version
     outer = x._view
-    base, steps = (x, ()) if outer is None else (outer.base, outer.steps)
-    if op.outputs:
+    base, steps, kind = (x, (), "single") if outer is None else (outer.base, outer.steps, outer.kind)
+    if output is not None:
         kind = "multi"
-        steps = (*steps, (op, {"output": how}))
-    else:
-        kind = "single" if outer is None else outer.kind
-        steps = (*steps, (op, how))
-    if not mode.enabled and (base._node is not None):
+    if not mode.enabled and base._node is not None:
         kind = "no_grad"
-    t._view = View(base, steps, x._version[0], kind)
+    t._view = View(base, (*steps, (op, attributes, output)), x._version[0], kind)
 
 
 def _shares(x: Any, y: Any) -> bool:
@@ -282,8 +278,10 @@ def _shares(x: Any, y: Any) -> bool:
 
 def replay(xp: Any, base: Any, steps: tuple[Any, ...]) -> Any:
     """The view that ``steps`` describe, of an array or Tensor like the base."""
-    for op, attributes in steps:
+    for op, attributes, output in steps:
         base = getattr(xp, op.name)(base, **attributes)
+        if output is not None:
+            base = base[output]
     return base
 
 
@@ -293,18 +291,9 @@ def view_edge(t: Tensor) -> Any:
     assert view is not None
     if t._version[0] != view.version and mode.enabled:
         view.version = t._version[0]
-        base_node = view.base._node
-        if base_node is None or view.kind != "single":
-            if base_node is not None and view.kind == "multi":
-                raise RuntimeError(
-                    "a view made by an op with several outputs (split, chunk, unbind) is used after its base was changed in "
-                    "place; make the view again after the change"
-                )
-            if view.kind != "no_grad":
-                t._node = None
-        else:
-            base = wrap(view.base._data, t._device, base_node)
-            t._node = replay(traced, base, view.steps)._node
+        if view.kind != "no_grad":
+            base = wrap(view.base._data, t._device, view.base._node)
+            t._node = None if base._node is None else tracked_node(replay(traced, base, view.steps))
     return t._node
 
 

@@ -1,0 +1,516 @@
+"""Reading and writing by index: slices, masks and integer arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.autograd import dtypes
+from chainrule.autograd.inplace import _check_writable, _records, adopt
+from chainrule.autograd.op import op
+from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.ops.shape import normal_axis
+from chainrule.autograd.public import NOT_GIVEN, function, method_only
+from chainrule.autograd.runtime import cast, describe, mixed_devices, tracked_node, unbroadcast, wrap
+from chainrule.autograd.samples import Sample, Samples, normal
+from chainrule.autograd.tensor import Tensor
+
+# ---- understanding an index -----------------------------------------------------------------------------------------
+
+
+class _Slot:
+    """Where the next index tensor stands in a layout."""
+
+    def __repr__(self) -> str:
+        return "<tensor>"
+
+
+SLOT = _Slot()
+
+
+def parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], tuple[Tensor, ...]]:
+    """An index as a layout and its index tensors.
+
+    The layout has ints, slices, None, one Ellipsis, and :data:`SLOT` where an integer tensor stands.
+    Masks have become integers (their ``nonzero``).
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    layout: list[Any] = []
+    tensors: list[Tensor] = []
+    consumed = 0
+    for position, part in enumerate(parts):
+        if part is None or isinstance(part, slice):
+            if isinstance(part, slice):
+                part = slice(*(None if v is None else v.__index__() for v in (part.start, part.stop, part.step)))
+                consumed += 1
+            layout.append(part)
+        elif part is Ellipsis:
+            if any(p is Ellipsis for p in layout):
+                raise IndexError("index: only one ellipsis is allowed")
+            layout.append(part)
+            named = sum([_dimensions(p) for p in parts[position + 1 :]])
+            consumed = max(x._data.ndim - named, consumed)
+        elif isinstance(part, (bool, np.bool_)):
+            layout += [None, SLOT]
+            tensors.append(wrap(x._device.asarray([0] if part else [], np.int64), x._device))
+        elif isinstance(part, (int, np.integer)):
+            layout.append(_checked_int(x, int(part), consumed))
+            consumed += 1
+        else:
+            for t in _index_tensors(x, part, consumed):
+                layout.append(SLOT)
+                tensors.append(t)
+                consumed += 1
+    if consumed > x._data.ndim:
+        raise IndexError(f"index: too many indices for a {x._data.ndim}-d tensor of shape {tuple(x.shape)}: got {consumed}")
+    if not any(p is Ellipsis for p in layout):
+        layout.append(Ellipsis)
+    return tuple(layout), tuple(tensors)
+
+
+def _dimensions(part: Any) -> int:
+    """How many dimensions of the tensor a part of an index uses up."""
+    if part is None or part is Ellipsis or isinstance(part, (bool, np.bool_)):
+        return 0
+    dtype = getattr(part, "dtype", None)
+    if dtype is not None and dtype == np.bool_:
+        return int(part.ndim)
+    if isinstance(part, (list, tuple)):
+        array = np.asarray(part)
+        return array.ndim if array.dtype == np.bool_ else 1
+    return 1
+
+
+def _checked_int(x: Tensor, i: int, dim: int) -> int:
+    if dim < x._data.ndim and not -x._data.shape[dim] <= i < x._data.shape[dim]:
+        raise IndexError(f"index: {i} is out of bounds for dimension {dim} with length {x._data.shape[dim]}")
+    return i
+
+
+def _index_tensors(x: Tensor, part: Any, dim: int) -> tuple[Tensor, ...]:
+    """An index array as integer tensors on the device of ``x``; a mask gives one for each of its dimensions."""
+    if isinstance(part, (list, tuple)):
+        part = np.asarray([p.item() if isinstance(p, Tensor) else p for p in part])
+        if part.size == 0:
+            part = part.astype(np.int64)
+    if isinstance(part, np.ndarray):
+        if x._device.type != "cpu":
+            part = x._device.backend.from_host(part, x._device.index or 0)
+        part = wrap(part, x._device)
+    if not isinstance(part, Tensor):
+        raise TypeError(f"index: expected ints, slices, None, ..., or tensors of ints or bools, got {describe(part)}")
+    if part._device is not x._device:
+        if part._device.type != "cpu":
+            raise mixed_devices(_getitem_op(), x, part)
+        part = part.to(x._device)  # type: ignore[attr-defined]
+    kind = dtypes.category(part._data.dtype)
+    if kind == 0:
+        expected = tuple(x._data.shape[dim : dim + part._data.ndim])
+        if tuple(part._data.shape) != expected:
+            raise IndexError(f"index: the mask has shape {tuple(part.shape)}, the dimensions it selects from {expected}")
+        return tuple([wrap(a, x._device) for a in x._device.xp.nonzero(part._data)])
+    if kind != 1:
+        raise IndexError(f"index: tensors used as indices must be integers or bools, got {part.dtype}")
+    if dim < x._data.ndim and part._data.size:
+        n = x._data.shape[dim]
+        low, high = int(part._data.min()), int(part._data.max())
+        if low < -n or high >= n:
+            raise IndexError(f"index: {low if low < -n else high} is out of bounds for dimension {dim} with length {n}")
+        if low < 0:  # CuPy and scatter-adds want them from 0
+            part = wrap(x._device.xp.where(part._data < 0, part._data + n, part._data), x._device)
+    return (part,)
+
+
+def _getitem_op() -> Any:
+    from chainrule.autograd.op import OPS
+
+    return OPS["getitem"]
+
+
+def fill_layout(layout: tuple[Any, ...], indices: Any) -> tuple[Any, ...]:
+    """The index an array takes: the layout with its tensors in place."""
+    rest = iter(indices)
+    return tuple([next(rest) if p is SLOT else p for p in layout])
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+_LAYOUTS = [
+    ((2, 3), (0, ...)),
+    ((2, 3), (slice(None), 1, ...)),
+    ((4, 3), (slice(0, 4, 2), None, ...)),
+    ((4,), (slice(None, None, -1), ...)),
+    ((2, 3), (1, 2, ...)),
+    ((2, 3), (..., slice(0, 0))),
+]
+
+
+@op(
+    vjp={"x": lambda xp, g, x_shape, index: xp.getitem_back(g, shape=x_shape, index=index)},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, *shape),), {"index": index}) for shape, index in _LAYOUTS],
+        reference=lambda x, index: x[index],
+    ),
+    view=True,
+)
+def getitem(xp, x, *, index):
+    """The part of a tensor that slices and integers select; a view."""
+    return x[index]
+
+
+@op(
+    vjp={"x": lambda xp, g, index: xp.getitem(g, index=index)},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 3),), {"shape": (2, 3), "index": (1, ...)})],
+        reference=lambda x, shape, index: np.stack([np.zeros(3), x]),
+    ),
+)
+def getitem_back(xp, x, *, shape, index):
+    """Zeros of the given shape with ``x`` at the index."""
+    out = xp.zeros(shape, dtype=x.dtype)
+    out[index] = x
+    return out
+
+
+def _take_samples(rng: Any) -> Any:
+    i, j = np.array([0, 2, 2]), np.array([[1], [0]])
+    yield Sample((normal(rng, 3, 4), i), {"layout": (SLOT, ...)})
+    yield Sample((normal(rng, 3, 4), i), {"layout": (slice(None), SLOT, ...)})
+    yield Sample((normal(rng, 3, 4), i, j), {"layout": (SLOT, SLOT, ...)})
+    yield Sample((normal(rng, 3, 4, 3), i, i), {"layout": (SLOT, slice(None), SLOT, ...)})
+    yield Sample((normal(rng, 3, 4), i), {"layout": (SLOT, None, slice(0, 2), ...)})
+
+
+@op(
+    vjp={"x": lambda xp, g, x_shape, indices, layout: xp.take_at_back(g, *indices, shape=x_shape, layout=layout)},
+    check=Samples(_take_samples, reference=lambda x, *indices, layout: x[fill_layout(layout, indices)]),
+)
+def take_at(xp, x, *indices, layout):
+    """The elements that integer tensors (and slices between them) select; a copy."""
+    return x[fill_layout(layout, indices)]
+
+
+def _take_back_samples(rng: Any) -> Any:
+    yield Sample((normal(rng, 3, 4), np.array([0, 2, 2])), {"shape": (3, 4), "layout": (SLOT, ...)})
+
+
+def _take_back_reference(x: Any, *indices: Any, shape: Any, layout: Any) -> Any:
+    out = np.zeros(shape)
+    np.add.at(out, fill_layout(layout, indices), x)
+    return out
+
+
+@op(
+    vjp={"x": lambda xp, g, indices, layout: xp.take_at(g, *indices, layout=layout)},
+    check=Samples(_take_back_samples, reference=_take_back_reference),
+)
+def take_at_back(xp, x, *indices, shape, layout):
+    """Zeros of the given shape with ``x`` added at the index, repeated indices included."""
+    return xp.scatter_add_at(xp.zeros(shape, dtype=x.dtype), fill_layout(layout, indices), x)
+
+
+def getitem_of(x: Tensor, index: Any) -> Tensor:
+    """``x[index]``, as in PyTorch and NumPy: slices give views, masks and integer tensors copies.
+
+    Raises IndexError when the index is out of bounds or does not fit, TypeError for what is no index.
+    """
+    if type(index) is int and x._data.ndim:  # the common case
+        return xp_of_tensors.getitem(x, index=(_checked_int(x, index, 0), ...))  # type: ignore[no-any-return]
+    layout, tensors = parse(x, index)
+    if not tensors:
+        return xp_of_tensors.getitem(x, index=layout)  # type: ignore[no-any-return]
+    return xp_of_tensors.take_at(x, *tensors, layout=layout)  # type: ignore[no-any-return]
+
+
+Tensor.__getitem__ = getitem_of  # type: ignore[attr-defined]
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def _put_samples(rng: Any) -> Any:
+    yield Sample((normal(rng, 3, 4), normal(rng, 2, 4), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False})
+    yield Sample((normal(rng, 3, 4), normal(rng), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False})
+    yield Sample((normal(rng, 3, 4), normal(rng, 3, 4), np.array([0, 2, 2])), {"layout": (SLOT, ...), "accumulate": True})
+
+
+def _put_reference(x: Any, y: Any, *indices: Any, layout: Any, accumulate: bool) -> Any:
+    out = x.copy()
+    if accumulate:
+        np.add.at(out, fill_layout(layout, indices), y)
+    else:
+        out[fill_layout(layout, indices)] = y
+    return out
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, y_shape, indices, layout, accumulate: (
+            g if accumulate else xp.put_at(g, xp.zeros_like(xp.take_at(g, *indices, layout=layout)), *indices, layout=layout)
+        ),
+        "y": lambda xp, g, y_shape, indices, layout: unbroadcast(xp, xp.take_at(g, *indices, layout=layout), y_shape),
+    },
+    check=Samples(_put_samples, reference=_put_reference),
+)
+def put_at(xp, x, y, *indices, layout, accumulate=False):
+    """``x`` with the elements that integer tensors select replaced by ``y``, or with ``y`` added to them."""
+    index = fill_layout(layout, indices)
+    return xp.scatter_add_at(x, index, y) if accumulate else xp.put(x, index, y)
+
+
+def setitem(x: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``: written into the memory of ``x``, recorded when one of the two requires grad.
+
+    Raises IndexError for a bad index, RuntimeError where ``x`` cannot be changed in place or the shapes do not fit.
+    """
+    if not isinstance(value, Tensor):
+        array = np.asarray(value) if not isinstance(value, (int, float, bool, complex)) else value
+        if dtypes.category(np.asarray(array).dtype) > dtypes.category(x._data.dtype) == 0:
+            array = np.asarray(array).astype(bool)
+        host = np.asarray(array).astype(x._data.dtype)
+        value = wrap(host if x._device.type == "cpu" else x._device.backend.from_host(host, x._device.index or 0), x._device)
+    elif value._device is not x._device:
+        if value._data.ndim:
+            raise mixed_devices(_getitem_op(), x, value)
+        value = value.to(x._device)  # type: ignore[attr-defined]
+    layout, tensors = parse(x, index)
+    tracked = _records(x, (value,))
+    _check_writable("setitem", x, tracked)
+    value = cast(value, x._data.dtype)
+    if not tensors:
+        part = xp_of_tensors.getitem(x, index=layout)
+        shape = _squeezed(value, part._data.shape)
+        if shape is not None:
+            value = xp_of_tensors.reshape(value, shape=shape)
+        if not tracked:
+            _store(x, part._data, value)
+        else:
+            part.copy_(value)
+        return
+    if not tracked:
+        selected = fill_layout(layout, [t._data for t in tensors])
+        try:
+            x._data[selected] = value._data
+        except ValueError as error:
+            raise RuntimeError(f"setitem: {error} (value: {describe(value)}; tensor: {describe(x)})") from error
+        x._version[0] += 1
+        return
+    source = wrap(x._data.copy(), x._device, tracked_node(x))
+    adopt("setitem", x, xp_of_tensors.put_at(source, value, *tensors, layout=layout, accumulate=False))
+
+
+def _squeezed(value: Tensor, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Without leading dimensions of length 1 that the target does not have, as PyTorch allows."""
+    have = value._data.shape
+    extra = len(have) - len(shape)
+    return have[extra:] if extra > 0 and all(n == 1 for n in have[:extra]) else None
+
+
+def _store(x: Tensor, part: Any, value: Tensor) -> None:
+    try:
+        part[...] = value._data
+    except ValueError as error:
+        raise RuntimeError(f"setitem: {error} (value: {describe(value)}; tensor: {describe(x)})") from error
+    x._version[0] += 1
+
+
+Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+
+
+# ---- along a dimension ----------------------------------------------------------------------------------------------
+
+
+def along(xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
+    """The full index by which ``index`` selects along ``axis`` at each of its own positions."""
+    grid = []
+    for d, n in enumerate(index.shape):
+        if d == axis:
+            grid.append(index)
+        else:
+            shape = [1] * index.ndim
+            shape[d] = n
+            grid.append(xp.reshape(xp.arange(n), tuple(shape)))
+    return tuple(grid)
+
+
+def _gather_samples(rng: Any) -> Any:
+    yield Sample((normal(rng, 3, 4), rng.integers(0, 3, (2, 4))), {"axis": 0})
+    yield Sample((normal(rng, 3, 4), rng.integers(0, 4, (3, 6))), {"axis": 1})
+    yield Sample((normal(rng, 3, 4), rng.integers(0, 4, (2, 2))), {"axis": 1})
+
+
+def _gather_reference(x: Any, index: Any, axis: int) -> Any:
+    x = x[tuple([slice(None) if d == axis else slice(0, n) for d, n in enumerate(index.shape)])]
+    return np.take_along_axis(x, index, axis)
+
+
+@op(
+    vjp={"x": lambda xp, g, x_shape, index, axis: xp.gather_back(g, index, shape=x_shape, axis=axis)},
+    check=Samples(_gather_samples, reference=_gather_reference),
+)
+def gather(xp, x, index, *, axis):
+    """The elements that ``index`` selects along one axis, one for each of its own elements."""
+    return x[along(xp, index, axis)]
+
+
+def _gather_back_reference(x: Any, index: Any, shape: Any, axis: int) -> Any:
+    out = np.zeros(shape)
+    np.add.at(out, along(np, index, axis), x)
+    return out
+
+
+@op(
+    vjp={"x": lambda xp, g, index, axis: xp.gather(g, index, axis=axis)},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 2, 4), rng.integers(0, 3, (2, 4))), {"shape": (3, 4), "axis": 0})],
+        reference=_gather_back_reference,
+    ),
+)
+def gather_back(xp, x, index, *, shape, axis):
+    """Zeros of the given shape with ``x`` added where ``index`` points along one axis."""
+    return xp.scatter_add_at(xp.zeros(shape, dtype=x.dtype), along(xp, index, axis), x)
+
+
+def _along_arguments(caller: str, input: Tensor, dim: int, index: Tensor) -> int:
+    if not isinstance(index, Tensor) or dtypes.category(index._data.dtype) != 1:
+        raise TypeError(f"{caller}: index must be an integer tensor, got {describe(index)}")
+    d = normal_axis(caller, dim, input._data.ndim)
+    if index._data.ndim != input._data.ndim:
+        raise RuntimeError(f"{caller}: index must have as many dimensions as input, got {describe(index)} for {describe(input)}")
+    if any(i != d and n > m for i, (n, m) in enumerate(zip(index._data.shape, input._data.shape, strict=True))):
+        raise RuntimeError(f"{caller}: index may exceed input only along dim {dim}, got {describe(index)} for {describe(input)}")
+    if index._data.size:
+        low, high = int(index._data.min()), int(index._data.max())
+        if low < 0 or high >= input._data.shape[d]:
+            raise IndexError(
+                f"{caller}: index {low if low < 0 else high} is out of bounds for dimension {dim} with length {input._data.shape[d]}"
+            )
+    return d
+
+
+@function("gather")
+def _gather(input: Tensor, dim: Any = NOT_GIVEN, index: Any = None, *, axis: Any = NOT_GIVEN) -> Tensor:
+    """The elements that ``index`` selects along ``dim``: ``out[i][j] = input[index[i][j]][j]`` for dim 0.
+
+    Raises IndexError for an index out of bounds, RuntimeError for shapes that do not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.gather(cr.tensor([[1, 2], [3, 4]]), 1, cr.tensor([[1], [0]]))
+        tensor([[2],
+                [3]])
+    """
+    d = _along_arguments("gather", input, dim if axis is NOT_GIVEN else axis, index)
+    return xp_of_tensors.gather(input, index, axis=d)  # type: ignore[no-any-return]
+
+
+def _scatter_reference(x: Any, index: Any, src: Any, axis: int) -> Any:
+    out = x.copy()
+    where = along(np, index, axis)
+    np.add.at(out, where, src[tuple([slice(0, n) for n in index.shape])])
+    return out
+
+
+def _window(xp: Any, x: Any, shape: tuple[int, ...]) -> Any:
+    return xp.getitem(x, index=(*[slice(0, n) for n in shape], ...)) if tuple(x.shape) != tuple(shape) else x
+
+
+@op(
+    vjp={
+        "x": lambda xp, g: g,
+        "src": lambda xp, g, index, src_shape, axis: xp.gather(g, index, axis=axis),
+    },
+    check=Samples(
+        lambda rng: [
+            Sample((normal(rng, 3, 4), rng.integers(0, 3, (2, 4)), normal(rng, 2, 4)), {"axis": 0}),
+            Sample((normal(rng, 3, 4), rng.integers(0, 4, (3, 2)), normal(rng, 3, 2)), {"axis": 1}),
+        ],
+        reference=_scatter_reference,
+    ),
+)
+def scatter_add(xp, x, index, src, *, axis):
+    """``x`` with ``src`` added where ``index`` points along one axis."""
+    return xp.scatter_add_at(x, along(xp, index, axis), src)
+
+
+@function("scatter_add", inplace=True)
+def _scatter_add(input: Tensor, dim: Any = NOT_GIVEN, index: Any = None, src: Any = None, *, axis: Any = NOT_GIVEN) -> Tensor:
+    """``input`` with ``src`` added where ``index`` points along ``dim``; repeated indices accumulate.
+
+    Raises IndexError for an index out of bounds, RuntimeError for shapes that do not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.scatter_add(cr.zeros(3), 0, cr.tensor([0, 0, 2]), cr.ones(3))
+        tensor([2., 0., 1.])
+    """
+    d = _along_arguments("scatter_add", input, dim if axis is NOT_GIVEN else axis, index)
+    if not isinstance(src, Tensor):
+        raise TypeError(f"scatter_add: src must be a Tensor, got {describe(src)}")
+    if src._data.dtype != input._data.dtype:
+        raise RuntimeError(f"scatter_add: src must have the dtype of input, {input.dtype}, got {src.dtype}")
+    if src._data.ndim != index._data.ndim or any(n > m for n, m in zip(index._data.shape, src._data.shape, strict=True)):
+        raise RuntimeError(f"scatter_add: index must fit into src, got {describe(index)} and {describe(src)}")
+    return xp_of_tensors.scatter_add(input, index, _window(xp_of_tensors, src, index._data.shape), axis=d)  # type: ignore[no-any-return]
+
+
+@function("masked_fill", inplace=True)
+def _masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """``input`` with ``value`` where the mask holds; the mask broadcasts.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.masked_fill(cr.zeros(2), cr.tensor([True, False]), 5.0)
+        tensor([5., 0.])
+    """
+    if not isinstance(mask, Tensor) or mask._data.dtype.kind != "b":
+        raise TypeError(f"masked_fill: mask must be a bool tensor, got {describe(mask)}")
+    if isinstance(value, Tensor) and value._data.ndim:
+        raise RuntimeError(f"masked_fill: value must be a number or a 0-d tensor, got {describe(value)}")
+    if not isinstance(value, Tensor):
+        value = wrap(input._device.asarray(value, input._data.dtype), input._device)
+    return xp_of_tensors.where(mask, cast(value, input._data.dtype), input)  # type: ignore[no-any-return]
+
+
+@function("nonzero")
+def _nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that are not zero: (count, ndim), or one tensor for each dimension.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nonzero(cr.tensor([0, 3, 4]))
+        tensor([[1],
+                [2]])
+    """
+    xp = input._device.xp
+    if not input._data.ndim:
+        found = xp.nonzero(xp.reshape(input._data, (1,)))
+        return () if as_tuple else wrap(xp.zeros((found[0].shape[0], 0), dtype=np.int64), input._device)
+    found = xp.nonzero(input._data)
+    if as_tuple:
+        return tuple([wrap(a, input._device) for a in found])
+    return wrap(xp.stack(found, axis=1), input._device)
+
+
+@method_only("masked_select")
+def _masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask holds, in one dimension."""
+    from chainrule.autograd.ops.shape import _expand
+
+    shape = np.broadcast_shapes(input._data.shape, mask._data.shape)
+    return getitem_of(_expand(input, shape), _expand(mask, shape))
+
+
+@function("index_select")
+def _index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices of ``input`` that a 1-d ``index`` names along ``dim``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.index_select(cr.tensor([[1, 2], [3, 4]]), 1, cr.tensor([1]))
+        tensor([[2],
+                [4]])
+    """
+    d = normal_axis("index_select", dim, input._data.ndim)
+    return getitem_of(input, ((slice(None),) * d + (index,)))

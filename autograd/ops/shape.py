@@ -1,0 +1,538 @@
+"""Shape and order: views, joins and splits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.autograd.op import op
+from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.public import NOT_GIVEN, function, method_only
+from chainrule.autograd.runtime import replay, unbroadcast
+from chainrule.autograd.samples import Sample, Samples, normal
+from chainrule.autograd.tensor import Tensor
+
+
+def normal_axis(caller: str, axis: Any, ndim: int, name: str = "dim") -> int:
+    """``axis`` as a number from 0; raises IndexError outside of [-ndim, ndim)."""
+    try:
+        axis = axis.__index__()
+    except AttributeError:
+        raise TypeError(f"{caller}: {name} must be an int, got {type(axis).__name__}") from None
+    bound = max(ndim, 1)
+    if not -bound <= axis < bound:
+        raise IndexError(f"{caller}: {name} must be in [{-bound}, {bound - 1}] for a {ndim}-d tensor, got {axis}")
+    return int(axis) % bound
+
+
+def integers(caller: str, values: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes given as ``f(2, 3)`` or ``f((2, 3))``."""
+    if len(values) == 1 and not hasattr(values[0], "__index__"):
+        values = tuple(values[0])
+    elif len(values) == 1 and isinstance(values[0], Tensor) and values[0]._data.ndim:
+        values = tuple(values[0].tolist())
+    try:
+        return tuple([int(v.__index__()) for v in values])
+    except AttributeError:
+        raise TypeError(f"{caller}: expected ints, got {values!r:.80}") from None
+
+
+# ---- reshape --------------------------------------------------------------------------------------------------------
+
+
+@op(
+    vjp={"x": lambda xp, g, x_shape: xp.reshape(g, shape=x_shape)},
+    check=Samples(
+        lambda rng: [
+            Sample((normal(rng, 2, 3),), {"shape": (3, 2)}),
+            Sample((normal(rng, 2, 3),), {"shape": (6,)}),
+            Sample((normal(rng),), {"shape": (1, 1)}),
+            Sample((normal(rng, 0, 3),), {"shape": (3, 0)}),
+        ],
+        reference=lambda x, shape: np.reshape(x, shape),
+    ),
+    view="maybe",  # type: ignore[arg-type]
+)
+def reshape(xp, x, *, shape):
+    """The elements in another shape: a view where the memory order allows it."""
+    return x.reshape(shape)
+
+
+def resolve_shape(caller: str, shape: tuple[int, ...], count: int, old: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with its -1 filled in; raises RuntimeError when it does not fit."""
+    unknown = [i for i, n in enumerate(shape) if n == -1]
+    known = math.prod(n for n in shape if n != -1)
+    if len(unknown) > 1 or any(n < -1 for n in shape):
+        raise RuntimeError(f"{caller}: only one dimension can be -1 and none less, got {shape}")
+    if unknown:
+        if known == 0 or count % known:
+            raise RuntimeError(f"{caller}: shape {shape} is invalid for a tensor of shape {old} ({count} elements)")
+        return tuple([count // known if n == -1 else n for n in shape])
+    if known != count:
+        raise RuntimeError(f"{caller}: shape {shape} is invalid for a tensor of shape {old} ({count} elements)")
+    return shape
+
+
+@function("reshape")
+def _reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The elements in another shape, in which one dimension may be -1; a view where the memory order allows it.
+
+    Raises RuntimeError when the number of elements differs.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.reshape(cr.arange(6), (2, -1))
+        tensor([[0, 1, 2],
+                [3, 4, 5]])
+    """
+    old = input._data.shape
+    return xp_of_tensors.reshape(  # type: ignore[no-any-return]
+        input, shape=resolve_shape("reshape", integers("reshape", shape), input._data.size, old)
+    )
+
+
+@method_only("view")
+def _view(input: Tensor, *shape: Any) -> Tensor:
+    """The same memory in another shape, in which one dimension may be -1; given a dtype, ``view(dtype)`` is refused.
+
+    Raises RuntimeError when the number of elements differs, or when the memory order needs a copy.
+    """
+    old = input._data.shape
+    result = xp_of_tensors.reshape(input, shape=resolve_shape("view", integers("view", shape), input._data.size, old))
+    if result._view is None and result._data.size:
+        raise RuntimeError(
+            f"view: shape {tuple(result.shape)} needs a copy, because this tensor of shape {old} is a non-contiguous view; "
+            f"use reshape(), or contiguous().view()"
+        )
+    return result  # type: ignore[no-any-return]
+
+
+@method_only("view_as reshape_as")
+def _view_as(input: Tensor, other: Tensor) -> Tensor:
+    """The elements in the shape of ``other``."""
+    return _reshape(input, tuple(other._data.shape))
+
+
+@function("flatten")
+def _flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions ``start_dim`` to ``end_dim`` (included) as one.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.flatten(cr.zeros(2, 3, 4), 1).shape
+        (2, 12)
+    """
+    shape = input._data.shape
+    if not shape:
+        return xp_of_tensors.reshape(input, shape=(1,))  # type: ignore[no-any-return]
+    start, end = normal_axis("flatten", start_dim, len(shape)), normal_axis("flatten", end_dim, len(shape))
+    if start > end:
+        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    joined = (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+    return xp_of_tensors.reshape(input, shape=joined)  # type: ignore[no-any-return]
+
+
+@function("ravel")
+def _ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension."""
+    return xp_of_tensors.reshape(input, shape=(input._data.size,))  # type: ignore[no-any-return]
+
+
+@function("unflatten")
+def _unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
+    """Dimension ``dim`` as several of the given sizes, of which one may be -1."""
+    shape = input._data.shape
+    d = normal_axis("unflatten", dim, len(shape))
+    inner = resolve_shape("unflatten", tuple(sizes), shape[d], (shape[d],))
+    return xp_of_tensors.reshape(input, shape=(*shape[:d], *inner, *shape[d + 1 :]))  # type: ignore[no-any-return]
+
+
+@function("squeeze")
+def _squeeze(input: Tensor, dim: Any = None, *, axis: Any = NOT_GIVEN) -> Tensor:
+    """Without its dimensions of length 1: all of them, or those named by ``dim`` that have it.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.squeeze(cr.zeros(1, 3, 1)).shape
+        (3,)
+    """
+    dim = dim if axis is NOT_GIVEN else axis
+    shape = input._data.shape
+    if dim is None:
+        kept = tuple([n for n in shape if n != 1])
+    else:
+        dims = [normal_axis("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+        kept = tuple([n for i, n in enumerate(shape) if n != 1 or i not in dims])
+    return xp_of_tensors.reshape(input, shape=kept)  # type: ignore[no-any-return]
+
+
+@function("unsqueeze")
+def _unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a new dimension of length 1 at ``dim``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.unsqueeze(cr.zeros(3), 1).shape
+        (3, 1)
+    """
+    shape = input._data.shape
+    d = normal_axis("unsqueeze", dim, len(shape) + 1)
+    return xp_of_tensors.reshape(input, shape=(*shape[:d], 1, *shape[d:]))  # type: ignore[no-any-return]
+
+
+# ---- order ----------------------------------------------------------------------------------------------------------
+
+
+@op(
+    vjp={"x": lambda xp, g, axes: xp.permute_dims(g, axes=tuple(np.argsort(axes).tolist()))},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 2, 3, 4),), {"axes": axes}) for axes in [(0, 1, 2), (2, 0, 1), (1, 0, 2)]],
+        reference=lambda x, axes: np.transpose(x, axes),
+    ),
+    view=True,
+)
+def permute_dims(xp, x, *, axes):
+    """The dimensions in another order."""
+    return x.transpose(axes)
+
+
+@function("permute")
+def _permute(input: Tensor, *dims: Any) -> Tensor:
+    """The dimensions in the order given; a view.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.permute(cr.zeros(2, 3, 4), (2, 0, 1)).shape
+        (4, 2, 3)
+    """
+    ndim = input._data.ndim
+    axes = tuple([normal_axis("permute", d, ndim) for d in integers("permute", dims)])
+    if sorted(axes) != list(range(ndim)):
+        raise RuntimeError(f"permute: expected each of the {ndim} dimensions once, got {integers('permute', dims)}")
+    return xp_of_tensors.permute_dims(input, axes=axes)  # type: ignore[no-any-return]
+
+
+@function("transpose swapaxes swapdims")
+def _transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Dimensions ``dim0`` and ``dim1`` exchanged; a view.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.transpose(cr.zeros(2, 3), 0, 1).shape
+        (3, 2)
+    """
+    axes = list(range(input._data.ndim))
+    if not axes:
+        return xp_of_tensors.permute_dims(input, axes=())  # type: ignore[no-any-return]
+    a, b = normal_axis("transpose", dim0, len(axes)), normal_axis("transpose", dim1, len(axes))
+    axes[a], axes[b] = axes[b], axes[a]
+    return xp_of_tensors.permute_dims(input, axes=tuple(axes))  # type: ignore[no-any-return]
+
+
+@function("t")
+def _t(input: Tensor) -> Tensor:
+    """The transpose of a matrix; a vector or 0-d tensor as it is. Raises RuntimeError for more dimensions."""
+    if input._data.ndim > 2:
+        raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(input.shape)}; use .mT or transpose()")
+    return input if input._data.ndim < 2 else _transpose(input, 0, 1)
+
+
+def _reverse_dims(input: Tensor) -> Tensor:
+    """The dimensions in reverse order."""
+    return xp_of_tensors.permute_dims(input, axes=tuple(reversed(range(input._data.ndim))))  # type: ignore[no-any-return]
+
+
+def _matrix_transpose(input: Tensor) -> Tensor:
+    """The last two dimensions exchanged."""
+    if input._data.ndim < 2:
+        raise RuntimeError(f"mT: expected at least 2 dimensions, got shape {tuple(input.shape)}")
+    return _transpose(input, -1, -2)
+
+
+Tensor.T = property(_reverse_dims)  # type: ignore[attr-defined]
+Tensor.mT = property(_matrix_transpose)  # type: ignore[attr-defined]
+
+
+def matrix_transpose(xp: Any, x: Any) -> Any:
+    """The last two dimensions exchanged, for arrays and Tensors."""
+    n = x.ndim
+    return xp.permute_dims(x, axes=(*range(n - 2), n - 1, n - 2))
+
+
+@op(
+    vjp={"x": lambda xp, g, axis: xp.flip(g, axis=axis)},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 2, 3),), {"axis": axis}) for axis in [(0,), (1,), (0, 1)]],
+        reference=lambda x, axis: np.flip(x, axis),
+    ),
+)
+def flip(xp, x, *, axis):
+    """The elements in reverse order along the given dimensions; a copy."""
+    index = tuple([slice(None, None, -1) if i in axis else slice(None) for i in range(x.ndim)])
+    return xp.copy(x[index])
+
+
+@function("flip")
+def _flip(input: Tensor, *dims: Any) -> Tensor:
+    """The elements in reverse order along the given dimensions; a copy.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.flip(cr.arange(3), (0,))
+        tensor([2, 1, 0])
+    """
+    axes = tuple([normal_axis("flip", d, input._data.ndim, "dims") for d in integers("flip", dims)])
+    return xp_of_tensors.flip(input, axis=axes)  # type: ignore[no-any-return]
+
+
+@op(
+    vjp={"x": lambda xp, g, x_shape: unbroadcast(xp, g, x_shape)},
+    check=Samples(
+        lambda rng: [
+            Sample((normal(rng, 3),), {"shape": (2, 3)}),
+            Sample((normal(rng, 2, 1),), {"shape": (2, 4)}),
+            Sample((normal(rng),), {"shape": (2, 2)}),
+        ],
+        reference=lambda x, shape: np.broadcast_to(x, shape),
+    ),
+    view=True,
+)
+def broadcast_to(xp, x, *, shape):
+    """The tensor repeated to a larger shape without a copy."""
+    return xp.broadcast_to(x, shape)
+
+
+@function("expand broadcast_to")
+def _expand(input: Tensor, *shape: Any) -> Tensor:
+    """Dimensions of length 1 repeated to the given shape, without a copy; -1 keeps a length.
+
+    Raises RuntimeError when a dimension has another length than 1 and than the one asked for.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.zeros(2, 1).expand(-1, 3).shape
+        (2, 3)
+    """
+    sizes, old = integers("expand", shape), input._data.shape
+    new = len(sizes) - len(old)
+    if new < 0 or any(n == -1 for n in sizes[:new]):
+        raise RuntimeError(f"expand: sizes {sizes} do not fit a tensor of shape {old}")
+    full = tuple([old[i - new] if n == -1 else n for i, n in enumerate(sizes)])
+    if any(n != m and m != 1 for n, m in zip(full[new:], old, strict=True)):
+        raise RuntimeError(f"expand: shape {old} cannot be expanded to {full}; only dimensions of length 1 can")
+    return xp_of_tensors.broadcast_to(input, shape=full)  # type: ignore[no-any-return]
+
+
+@method_only("expand_as")
+def _expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """Expanded to the shape of ``other``."""
+    return _expand(input, tuple(other._data.shape))
+
+
+@method_only("contiguous")
+def _contiguous(input: Tensor) -> Tensor:
+    """The tensor itself if ``view`` can give it any shape, else a copy that allows it."""
+    return input if input.is_contiguous() else xp_of_tensors.clone(input)  # type: ignore[no-any-return]
+
+
+# ---- joining and splitting ------------------------------------------------------------------------------------------
+
+
+def _split_back(xp: Any, g: Any, tensors_shape: Any, axis: int) -> list[Any]:
+    pieces, start = [], 0
+    for shape in tensors_shape:
+        index = (slice(None),) * axis + (slice(start, start + shape[axis]),)
+        pieces.append(g[index])
+        start += shape[axis]
+    return pieces
+
+
+@op(
+    vjp={"tensors": _split_back},
+    check=Samples(
+        lambda rng: [
+            Sample((normal(rng, 2, 3), normal(rng, 1, 3)), {"axis": 0}),
+            Sample((normal(rng, 2, 3), normal(rng, 2, 1), normal(rng, 2, 2)), {"axis": 1}),
+        ],
+        reference=lambda *xs, axis: np.concatenate(xs, axis),
+    ),
+)
+def concatenate(xp, *tensors, axis):
+    """Tensors joined along an existing dimension."""
+    return xp.concat(tensors, axis=axis)
+
+
+@function("cat concat concatenate", method=False)
+def _cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = NOT_GIVEN) -> Tensor:
+    """Tensors joined along an existing dimension; all other dimensions must agree.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.cat([cr.zeros(2), cr.ones(1)])
+        tensor([0., 0., 1.])
+    """
+    dim = dim if axis is NOT_GIVEN else axis
+    given = list(tensors)
+    if not given:
+        raise ValueError("cat: expected at least one tensor, got an empty list")
+    # PyTorch skips empty 1-d tensors whatever the other shapes are
+    kept = [t for t in given if not (isinstance(t, Tensor) and t._data.shape == (0,))] or given[:1]
+    first = kept[0]
+    d = normal_axis("cat", dim, first._data.ndim)
+    for i, t in enumerate(given):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"cat: tensors[{i}] must be a Tensor, got {type(t).__name__}")
+        if t._data.shape == (0,):
+            continue
+        a, b = t._data.shape, first._data.shape
+        if len(a) != len(b) or a[:d] != b[:d] or a[d + 1 :] != b[d + 1 :]:
+            raise RuntimeError(f"cat: tensors[{i}] of shape {a} does not fit {b} along dimension {dim}")
+    return xp_of_tensors.concatenate(*common_dtype(kept), axis=d)  # type: ignore[no-any-return]
+
+
+def common_dtype(tensors: list[Tensor]) -> list[Tensor]:
+    """The tensors in their common dtype."""
+    from chainrule.autograd.runtime import cast, result_dtype
+
+    to = result_dtype(list(tensors))
+    return [cast(t, to) for t in tensors]
+
+
+@op(
+    vjp={"tensors": lambda xp, g, tensors_shape, axis: [g[(slice(None),) * axis + (i,)] for i in range(len(tensors_shape))]},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 2, 3), normal(rng, 2, 3)), {"axis": a}) for a in (0, 1, 2)],
+        reference=lambda *xs, axis: np.stack(xs, axis),
+    ),
+)
+def stack_tensors(xp, *tensors, axis):
+    """Tensors of one shape joined along a new dimension."""
+    return xp.stack(tensors, axis=axis)
+
+
+@function("stack", method=False)
+def _stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = NOT_GIVEN) -> Tensor:
+    """Tensors of one shape joined along a new dimension.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.stack([cr.zeros(2), cr.ones(2)]).shape
+        (2, 2)
+    """
+    given = list(tensors)
+    if not given:
+        raise ValueError("stack: expected at least one tensor, got an empty list")
+    for i, t in enumerate(given):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"stack: tensors[{i}] must be a Tensor, got {type(t).__name__}")
+        if t._data.shape != given[0]._data.shape:
+            raise RuntimeError(f"stack: tensors[{i}] has shape {t._data.shape}, tensors[0] has {given[0]._data.shape}")
+    d = normal_axis("stack", dim if axis is NOT_GIVEN else axis, given[0]._data.ndim + 1)
+    return xp_of_tensors.stack_tensors(*common_dtype(given), axis=d)  # type: ignore[no-any-return]
+
+
+@op(
+    vjp={"x": lambda xp, g, axis: xp.concatenate(*g, axis=axis)},
+    check=Samples(
+        lambda rng: [
+            Sample((normal(rng, 5, 2),), {"sizes": (2, 3), "axis": 0}),
+            Sample((normal(rng, 2, 6),), {"sizes": (1, 2, 3), "axis": 1}),
+        ],
+        reference=lambda x, sizes, axis: np.split(x, np.cumsum(sizes)[:-1], axis),
+    ),
+    outputs=["pieces"],
+    differentiable_outputs=-1,
+    view=True,
+)
+def split_sizes(xp, x, *, sizes, axis):
+    """Consecutive pieces of the given lengths along one dimension."""
+    pieces, start = [], 0
+    for n in sizes:
+        pieces.append(x[(slice(None),) * axis + (slice(start, start + n),)])
+        start += n
+    return pieces
+
+
+@function("split")
+def _split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Consecutive pieces along ``dim``: of one size (the last may be smaller), or of the listed sizes. Views.
+
+    Example:
+        >>> import chainrule as cr
+        >>> [len(p) for p in cr.split(cr.arange(5), 2)]
+        [2, 2, 1]
+    """
+    d = normal_axis("split", dim, tensor._data.ndim)
+    length = tensor._data.shape[d]
+    if isinstance(split_size_or_sections, (list, tuple)):
+        sizes = tuple(split_size_or_sections)
+        if sum(sizes) != length or any(n < 0 for n in sizes):
+            raise RuntimeError(f"split: sizes {sizes} must add up to {length}, the length of dimension {dim}")
+    else:
+        size = int(split_size_or_sections)
+        if size < 1:
+            raise RuntimeError(f"split: the size must be positive, got {size}")
+        sizes = tuple([min(size, length - i) for i in range(0, length, size)]) or (0,)
+    return xp_of_tensors.split_sizes(tensor, sizes=sizes, axis=d)  # type: ignore[no-any-return]
+
+
+@function("chunk")
+def _chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most ``chunks`` consecutive pieces of equal size (the last may be smaller) along ``dim``. Views.
+
+    Example:
+        >>> import chainrule as cr
+        >>> [len(p) for p in cr.chunk(cr.arange(5), 2)]
+        [3, 2]
+    """
+    if chunks < 1:
+        raise RuntimeError(f"chunk: chunks must be positive, got {chunks}")
+    length = input._data.shape[normal_axis("chunk", dim, input._data.ndim)]
+    return _split(input, max(-(-length // chunks), 1), dim)
+
+
+@op(
+    vjp={"x": lambda xp, g, axis: xp.stack_tensors(*g, axis=axis)},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 3, 2),), {"axis": 0}), Sample((normal(rng, 2, 3),), {"axis": 1})],
+        reference=lambda x, axis: list(np.moveaxis(x, axis, 0)),
+    ),
+    outputs=["pieces"],
+    differentiable_outputs=-1,
+    view=True,
+)
+def unstack(xp, x, *, axis):
+    """The slices along one dimension, which they lack."""
+    return [x[(slice(None),) * axis + (i, ...)] for i in range(x.shape[axis])]
+
+
+@function("unbind")
+def _unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along ``dim``, which they lack. Views.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.unbind(cr.tensor([[1, 2], [3, 4]]))
+        (tensor([1, 2]), tensor([3, 4]))
+    """
+    return xp_of_tensors.unstack(input, axis=normal_axis("unbind", dim, input._data.ndim))  # type: ignore[no-any-return]
+
+
+# ---- writes into views ----------------------------------------------------------------------------------------------
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, steps, y_shape: xp.view_scatter(g, xp.zeros_like(replay(xp, g, steps)), steps=steps),
+        "y": lambda xp, g, steps: replay(xp, g, steps),
+    },
+    check=Samples(lambda rng: []),
+)
+def view_scatter(xp, x, y, *, steps):
+    """A copy of ``x`` in which the view that ``steps`` lead to is replaced by ``y``."""
+    out = xp.copy(x)
+    replay(xp, out, steps)[...] = y
+    return out
