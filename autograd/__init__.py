@@ -5,6 +5,9 @@ from chainrule.autograd import creation as creation
 from chainrule.autograd import operators as operators
 from chainrule.autograd.engine import backward as backward
 from chainrule.autograd.engine import grad as grad
+from chainrule.autograd.gradcheck import GradcheckError as GradcheckError
+from chainrule.autograd.gradcheck import gradcheck as gradcheck
+from chainrule.autograd.gradcheck import gradgradcheck as gradgradcheck
 from chainrule.autograd.modes import enable_grad as enable_grad
 from chainrule.autograd.modes import inference_mode as inference_mode
 from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled

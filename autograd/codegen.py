@@ -335,7 +335,8 @@ def _run(op: Op, taped: bool) -> list[str]:
     edges = ", ".join(f"*e_{p}" if p == op.variadic else f"e_{p}" for p in op.rules)
     lines.append(f"    {edges}{',' if len(op.rules) == 1 else ''} = self.inputs")
     if op.outputs:
-        lines.append(f"    g = fill_missing(self, g, {taped})")
+        if op.missing == "zeros":
+            lines.append(f"    g = fill_missing(self, g, {taped})")
         if op.differentiable_outputs == 1:
             lines.append("    g = g[0]")
     results = []

@@ -43,6 +43,7 @@ class Op:
         floating: bool = False,
         broadcasts: bool = False,
         differentiable_outputs: int | None = None,
+        missing: str = "zeros",
     ) -> None:
         self.name = name
         self.forward = forward
@@ -55,6 +56,7 @@ class Op:
         self.harmonise = harmonise
         self.floating = floating
         self.broadcasts = broadcasts
+        self.missing = missing
         self.doc = inspect.getdoc(forward)
         if not self.doc:
             raise TypeError(f"op {name!r}: a declaration needs a docstring")
@@ -145,6 +147,7 @@ def op(
     floating: bool = False,
     broadcasts: bool = False,
     differentiable_outputs: int | None = None,
+    missing: str = "zeros",
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare an op; see the module docstring.
 
@@ -160,6 +163,7 @@ def op(
         floating: integer arguments are taken as the default floating dtype.
         broadcasts: gradients are summed back to the shape of their argument.
         differentiable_outputs: how many of the outputs carry gradients (the first ones); all by default.
+        missing: what rules of a multi-output op get for an output that nothing used: ``"zeros"`` or ``"none"``.
 
     Returns the recorded function, with array-API keywords (``axis``, ``keepdims``).
     """
@@ -180,6 +184,7 @@ def op(
             floating=floating,
             broadcasts=broadcasts,
             differentiable_outputs=differentiable_outputs,
+            missing=missing,
         )
         register_forward(op_name, forward)
         codegen.compile_op(record)
