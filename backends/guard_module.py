@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -221,13 +221,27 @@ class _Device:
         return None
 
 
+class _Event:
+    """``cupy.cuda.Event``, by the host's clock."""
+
+    at = 0.0
+
+    def record(self, stream: Any = None) -> None:
+        self.at = time.perf_counter()
+
+    def synchronize(self) -> None:
+        return None
+
+
 def _cuda() -> SimpleNamespace:
     """What the CUDA backend uses of ``cupy.cuda``."""
-    runtime = SimpleNamespace(getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 0)
+    runtime = SimpleNamespace(
+        getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 0, getDeviceProperties=lambda index: {"name": b"guard (CPU)"}
+    )
     stream = SimpleNamespace(synchronize=lambda: None)
     return SimpleNamespace(
-        Device=_Device, runtime=runtime, is_available=lambda: True, get_current_stream=lambda: stream,
-        using_allocator=contextlib.nullcontext,
+        Device=_Device, Event=_Event, runtime=runtime, is_available=lambda: True, get_current_stream=lambda: stream,
+        get_elapsed_time=lambda start, end: (end.at - start.at) * 1e3,
     )  # fmt: skip
 
 
