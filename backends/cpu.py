@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends import runtime
+from chainrule.backends import runtime, scatter
 from chainrule.backends.base import Backend
 from chainrule.backends.namespace import ArrayNamespace
 from chainrule.backends.philox import host_bits
@@ -54,7 +54,7 @@ class NumpyBackend(Backend):
 
     def __init__(self) -> None:
         runtime.prepare()
-        self.xp = ArrayNamespace(np, self.name)
+        self.xp = ArrayNamespace(np, self.name, self.scatter_add)
         for name, fast in {"sum": _sum, "mean": _mean, "max": _max, "min": _min}.items():
             setattr(self.xp, name, fast)
 
@@ -69,6 +69,9 @@ class NumpyBackend(Backend):
 
     def shares_memory(self, x: Any, y: Any) -> bool:
         return bool(np.shares_memory(x, y))
+
+    def scatter_add(self, array: Any, index: Any, values: Any) -> None:
+        scatter.scatter_add(array, index, values)
 
     def random_bits(self, key: int, stream: int, count: int) -> np.ndarray:
         return host_bits(key, stream, count)
