@@ -100,7 +100,9 @@ def _compare(
     seed: int,
 ) -> None:
     with enable_grad():
-        outputs = [o for o in _outputs(func, inputs) if o.requires_grad]
+        every = _outputs(func, inputs)
+    tracked = [i for i, o in enumerate(every) if o.requires_grad]
+    outputs = [every[i] for i in tracked]
     if not outputs:
         _check_constant(func, inputs, checked, eps, atol)
         return
@@ -116,8 +118,8 @@ def _compare(
 
     def objective() -> float:
         with no_grad():
-            values = [o for o in _outputs(func, inputs)]
-        return float(sum(np.sum(w * _host(o)) for w, o in zip(weights, values, strict=True)).real)
+            values = _outputs(func, inputs)
+        return float(sum(np.sum(w * _host(values[i])) for w, i in zip(weights, tracked, strict=True)).real)
 
     for i, analytic in zip(checked, first, strict=True):
         array = np.zeros(inputs[i]._data.shape) if analytic is None else _host(analytic)

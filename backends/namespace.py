@@ -31,7 +31,7 @@ greater greater_equal hypot imag isfinite isinf isnan less less_equal log log1p 
 logical_and logical_not logical_or logical_xor maximum minimum multiply negative nextafter not_equal
 positive pow real reciprocal remainder round sign signbit sin sinh square sqrt subtract tan tanh trunc
 sum mean prod max min argmax argmin all any nonzero searchsorted where count_nonzero
-broadcast_arrays broadcast_to concat expand_dims flip moveaxis permute_dims repeat reshape roll squeeze
+broadcast_arrays broadcast_to concat expand_dims moveaxis permute_dims repeat reshape roll squeeze
 stack tile arange asarray empty empty_like eye full full_like linspace ones ones_like zeros
 zeros_like tril triu matmul tensordot einsum take take_along_axis result_type can_cast iinfo meshgrid diff
 """.split()

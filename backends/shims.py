@@ -50,7 +50,7 @@ def finfo(dtype: Any) -> Any:
 def standard_shims(m: Any) -> Shims:
     """The standard's functions whose NumPy or CuPy form differs in name or keywords."""
 
-    def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
+    def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
         return x.astype(dtype, copy=copy)
 
     def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
