@@ -51,6 +51,15 @@ class Backend:
         """``count`` random 64-bit words of call number ``stream`` under ``key``, as an array of this backend."""
         raise NotImplementedError
 
+    def fill_from_bits(
+        self, key: int, stream: int, out: Any, per_word: int, convert: Callable[[Any, Any], None]
+    ) -> None:
+        """Fill the 1-d array ``out`` by ``convert(random words, out)``, an elementwise function.
+
+        Each word gives ``per_word`` elements; a backend may call ``convert`` on consecutive pieces.
+        """
+        convert(self.random_bits(key, stream, -(-out.size // per_word)), out)
+
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done."""
 

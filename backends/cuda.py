@@ -35,7 +35,7 @@ def _find() -> tuple[Any, str | None]:
             return cupy, None
         count = cupy.cuda.runtime.getDeviceCount()
         return None, f"CuPy {cupy.__version__} finds {count} usable GPUs"
-    except Exception as error:  # CUDARuntimeError is not importable without CuPy
+    except Exception as error:  # noqa: BLE001  (CuPy's CUDARuntimeError cannot be named without CuPy)
         return None, f"CuPy {cupy.__version__} finds no usable GPU ({error})"
 
 

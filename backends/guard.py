@@ -8,9 +8,10 @@ differ (:mod:`chainrule.backends.guard_array`); its module has only CuPy's names
 from __future__ import annotations
 
 from chainrule.backends.cuda import CupyBackend
-from chainrule.backends.guard_array import GuardArray as GuardArray
-from chainrule.backends.guard_array import GuardError as GuardError
+from chainrule.backends.guard_array import GuardArray, GuardError
 from chainrule.backends.guard_module import module
+
+__all__ = ["GuardArray", "GuardBackend", "GuardError"]
 
 
 class GuardBackend(CupyBackend):

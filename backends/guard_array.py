@@ -40,13 +40,15 @@ class GuardFlags:
         return bool(getattr(self, name.lower()))
 
     def __repr__(self) -> str:
-        return f"  C_CONTIGUOUS : {self.c_contiguous}\n  F_CONTIGUOUS : {self.f_contiguous}\n  OWNDATA : {self.owndata}\n"
+        return (
+            f"  C_CONTIGUOUS : {self.c_contiguous}\n  F_CONTIGUOUS : {self.f_contiguous}\n  OWNDATA : {self.owndata}\n"
+        )
 
 
 class GuardMemory:
     """Where an array's elements start."""
 
-    __slots__ = ("ptr", "device_id")
+    __slots__ = ("device_id", "ptr")
 
     def __init__(self, ptr: int) -> None:
         self.ptr = ptr
@@ -56,7 +58,7 @@ class GuardMemory:
 class GuardArray:
     """An array that behaves as ``cupy.ndarray`` does, on the CPU."""
 
-    __slots__ = ("_array", "base", "__weakref__")
+    __slots__ = ("__weakref__", "_array", "base")
     __hash__ = None  # type: ignore[assignment]
     __array_priority__ = 100
     _array: np.ndarray
@@ -127,8 +129,10 @@ class GuardArray:
     # ---- to the host, and back --------------------------------------------------------------------------------------
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy "
-                        "array explicitly.")
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy "
+            "array explicitly."
+        )
 
     def get(self, stream: Any = None, order: str = "C", out: np.ndarray | None = None, blocking: bool = True) -> Any:
         if out is not None:
@@ -242,13 +246,22 @@ class GuardArray:
 
     def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> GuardArray:
         shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-        return share(np.reshape(self._array, tuple(shape) if isinstance(shape, list) else shape, order=order,  # type: ignore
-                                copy=copy), (self,))
+        return share(
+            np.reshape(
+                self._array,
+                tuple(shape) if isinstance(shape, list) else shape,
+                order=order,  # type: ignore
+                copy=copy,
+            ),
+            (self,),
+        )
 
     def fill(self, value: Any) -> None:
         self._array.fill(_operand("fill", value))
 
-    def astype(self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> GuardArray:
+    def astype(
+        self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True
+    ) -> GuardArray:
         check_dtype(np.dtype(dtype))
         with np.errstate(invalid="ignore"):
             return share(self._array.astype(dtype, order=order, copy=copy), (self,))  # type: ignore[call-overload]

@@ -62,7 +62,12 @@ def conflict(shape: tuple[int, ...], index: tuple[Any, ...], value: Any, dtype: 
     values = np.broadcast_to(np.asarray(value).astype(dtype), targets.shape).ravel()
     stored = np.empty(size, dtype=dtype)
     stored[flat] = values
-    wrong = (stored[flat] != values) & ~((stored[flat] != stored[flat]) & (values != values))
+    kept = stored[flat]
+    wrong = (kept != values) & ~(_is_nan(kept) & _is_nan(values))
     if not wrong.any():
         return None
     return tuple(int(i) for i in np.unravel_index(flat[wrong][0], shape))
+
+
+def _is_nan(x: np.ndarray) -> np.ndarray:
+    return np.isnan(x) if x.dtype.kind not in "iub" else np.zeros(x.shape, bool)

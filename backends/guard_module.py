@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -88,7 +88,9 @@ def _guarded(label: str, name: str, function: Any, spec: dict[str, Any]) -> Call
 def _check_call(label: str, spec: dict[str, Any], accepted: list[str], args: Any, kwargs: Any) -> None:
     unknown = [k for k in kwargs if k not in accepted or k in spec.get("positional_only", ())]
     if unknown:
-        raise TypeError(f"{label}: CuPy {names()['cupy']} has no keyword {unknown[0]!r}; it takes {', '.join(accepted)}")
+        raise TypeError(
+            f"{label}: CuPy {names()['cupy']} has no keyword {unknown[0]!r}; it takes {', '.join(accepted)}"
+        )
     if "ufunc" in spec:
         inputs, outputs = spec["ufunc"]
         if not inputs <= len(args) <= inputs + outputs:
@@ -160,7 +162,7 @@ def _take_along_axis(a: Any, indices: Any, axis: Any) -> Any:
 
 def _repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     if isinstance(repeats, np.ndarray):
-        raise ValueError("cupy.ndarray cannot be specified as `repeats` argument.")
+        raise ValueError("cupy.ndarray cannot be specified as `repeats` argument.")  # noqa: TRY004  (as CuPy)
     return np.repeat(a, repeats, axis)
 
 
@@ -211,7 +213,7 @@ class _Device:
             raise RuntimeError("cudaErrorInvalidDevice: invalid device ordinal (the guard has one device)")
         self.id = index
 
-    def __enter__(self) -> _Device:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -236,7 +238,9 @@ class _Event:
 def _cuda() -> SimpleNamespace:
     """What the CUDA backend uses of ``cupy.cuda``."""
     runtime = SimpleNamespace(
-        getDeviceCount=lambda: 1, runtimeGetVersion=lambda: 0, getDeviceProperties=lambda index: {"name": b"guard (CPU)"}
+        getDeviceCount=lambda: 1,
+        runtimeGetVersion=lambda: 0,
+        getDeviceProperties=lambda index: {"name": b"guard (CPU)"},
     )
     stream = SimpleNamespace(synchronize=lambda: None)
     return SimpleNamespace(

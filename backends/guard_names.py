@@ -80,7 +80,9 @@ def _members(cupy: Any, module: Any) -> dict[str, Any]:
 def collect() -> dict[str, Any]:
     """The names of the installed CuPy."""
     cupy = importlib.import_module("cu" + "py")  # spelled so that "import" of it stands in cuda.py only
-    modules = {m: _members(cupy, importlib.import_module(f"{cupy.__name__}.{m}" if m else cupy.__name__)) for m in _MODULES}
+    modules = {
+        m: _members(cupy, importlib.import_module(f"{cupy.__name__}.{m}" if m else cupy.__name__)) for m in _MODULES
+    }
     methods: dict[str, Any] = {}
     for name in sorted(dir(cupy.ndarray)):
         if not name.startswith("_"):

@@ -34,7 +34,7 @@ sum mean prod max min argmax argmin all any nonzero searchsorted where count_non
 broadcast_arrays broadcast_to concat expand_dims moveaxis permute_dims repeat reshape roll squeeze
 stack tile arange asarray empty empty_like eye full full_like linspace ones ones_like zeros
 zeros_like tril triu matmul tensordot einsum take take_along_axis result_type can_cast iinfo meshgrid diff
-""".split()
+""".split()  # noqa: SIM905
 
 
 class ArrayNamespace:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +18,9 @@ _MASK = (1 << 64) - 1
 
 #: From this many words on, a second thread makes one half (starting it costs as much as 20,000 words).
 _TWO_THREADS = 1 << 18
+
+#: Words per chunk: 256 KiB, half of a core's second-level cache or less.
+_CHUNK = 1 << 15
 
 CUDA_SOURCE = r"""
 extern "C" __global__ void philox4x64(unsigned long long key0, unsigned long long key1, unsigned long long count,
@@ -57,15 +61,14 @@ class _Local(threading.local):
 _local = _Local()
 
 
-def _block(key: int, stream: int, first: int, count: int) -> np.ndarray:
-    """``count`` words from word ``4 * first`` on."""
+def _generator(key: int, stream: int, first: int) -> np.random.Philox:
+    """This thread's generator, before word ``4 * first``."""
     generator, state = _local.generator, _local.state
     state["state"]["counter"] = np.array([first, 0, 0, 0], dtype=np.uint64)
     state["state"]["key"] = np.array([key & _MASK, stream & _MASK], dtype=np.uint64)
     state["buffer_pos"] = 4  # nothing is buffered: the first word comes from the next block
     generator.state = state
-    words: np.ndarray = generator.random_raw(count)
-    return words
+    return generator
 
 
 def host_bits(key: int, stream: int, count: int) -> np.ndarray:
@@ -77,16 +80,45 @@ def host_bits(key: int, stream: int, count: int) -> np.ndarray:
         >>> bool((host_bits(7, 1, 4) == host_bits(7, 1, 8)[:4]).all())
         True
     """
-    if count < _TWO_THREADS or (os.cpu_count() or 1) < 2:
-        return _block(key, stream, 0, count)
+    if count < _TWO_THREADS:
+        bits: np.ndarray = _generator(key, stream, 0).random_raw(count)
+        return bits
     words = np.empty(count, dtype=np.uint64)
-    half = count // 8  # in blocks of four words
-
-    def fill() -> None:
-        words[4 * half :] = _block(key, stream, half, count - 4 * half)
-
-    helper = threading.Thread(target=fill, name="chainrule-random")
-    helper.start()
-    words[: 4 * half] = _block(key, stream, 0, 4 * half)
-    helper.join()
+    host_fill(key, stream, words, 1, lambda part, out: np.copyto(out, part))
     return words
+
+
+def host_fill(
+    key: int, stream: int, out: np.ndarray, per_word: int, convert: Callable[[np.ndarray, np.ndarray], None]
+) -> None:
+    """Fill ``out`` with ``convert(words, part of out)``, each word giving ``per_word`` elements.
+
+    Works in chunks that stay in the cache, from two threads where that pays; the result depends on neither.
+    """
+    words = -(-out.size // per_word)
+    chunks = -(-words // _CHUNK)
+
+    def run(begin: int, end: int) -> None:
+        generator = _generator(key, stream, begin * _CHUNK // 4)
+        for chunk in range(begin, end):
+            first = chunk * _CHUNK
+            count = min(_CHUNK, words - first)
+            convert(generator.random_raw(count), out[first * per_word : (first + count) * per_word])
+
+    if words < _TWO_THREADS or (os.cpu_count() or 1) < 2:
+        run(0, chunks)
+        return
+    errors: list[BaseException] = []
+
+    def help_out() -> None:
+        try:
+            run(chunks // 2, chunks)
+        except BaseException as error:  # noqa: BLE001  (raised again by the caller's thread)
+            errors.append(error)
+
+    helper = threading.Thread(target=help_out, name="chainrule-random")
+    helper.start()
+    run(0, chunks // 2)
+    helper.join()
+    if errors:
+        raise errors[0]

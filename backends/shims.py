@@ -32,7 +32,7 @@ def isdtype(dtype: Any, kind: Any) -> bool:
         return ("f" if found == _BFLOAT16 else found.kind) in _KINDS[kind]
     if isinstance(kind, str) and " " in kind:
         raise ValueError(f"isdtype: kind must be one of {', '.join(map(repr, _KINDS))} or a dtype, got {kind!r}")
-    return found == np.dtype(kind)
+    return bool(found == np.dtype(kind))
 
 
 def finfo(dtype: Any) -> Any:
@@ -44,7 +44,7 @@ def finfo(dtype: Any) -> Any:
         True
     """
     found = np.dtype(getattr(dtype, "dtype", dtype))
-    return ml_dtypes.finfo(found) if found == _BFLOAT16 else np.finfo(found)
+    return ml_dtypes.finfo(found) if found == _BFLOAT16 else np.finfo(found)  # type: ignore[no-untyped-call]
 
 
 def standard_shims(m: Any) -> Shims:
@@ -74,14 +74,10 @@ def standard_shims(m: Any) -> Shims:
             result = m.concatenate([m.full(tuple(shape), first, dtype=result.dtype), result], axis=axis)
         return result
 
-    def cumulative_sum(
-        x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-    ) -> Any:
+    def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
         return _cumulative(m.cumsum, 0, x, axis, dtype, include_initial)
 
-    def cumulative_prod(
-        x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
-    ) -> Any:
+    def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
         return _cumulative(m.cumprod, 1, x, axis, dtype, include_initial)
 
     def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
