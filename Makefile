@@ -66,7 +66,6 @@ test-doc: $(test_ready)
 
 lint: $(test_ready)
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check .
 
 types: $(test_ready)
 	$(PY) -m mypy

@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 #: data type code (third byte of the file) -> dtype as stored; multi-byte numbers are big-endian
-DTYPES = {
+DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype("u1"),
     0x09: np.dtype("i1"),
     0x0B: np.dtype(">i2"),
@@ -79,12 +79,14 @@ def _read_raw(file: IO[bytes], name: str, max_bytes: int) -> np.ndarray:
     dtype, ndim = DTYPES[magic[2]], magic[3]
     sizes = _exactly(file, 4 * ndim, name, f"the sizes of {ndim} dimensions")
     shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
-    nbytes = math.prod(shape) * dtype.itemsize
-    if nbytes > max_bytes:
+    # sizes of 0 count as 1 here: NumPy has no array of shape (0, 2**32, 2**32) either
+    claimed = math.prod(max(size, 1) for size in shape) * dtype.itemsize
+    if claimed > max_bytes:
         raise ValueError(
-            f"read_idx: {name}: the header claims an array of shape {shape}, {nbytes} bytes; expected at most "
+            f"read_idx: {name}: the header claims an array of shape {shape}, {claimed} bytes; expected at most "
             f"{max_bytes}. The file is damaged, or pass a larger max_bytes"
         )
+    nbytes = math.prod(shape) * dtype.itemsize
     data = _exactly(file, nbytes, name, f"{nbytes} bytes of data for shape {shape}")
     if file.read(1):
         raise ValueError(f"read_idx: {name}: expected the file to end after {nbytes} bytes of data, got more bytes")

@@ -89,9 +89,10 @@ def load_mnist(
         >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:  # three black training images, two test images
         ...     for split, n in (("train", 3), ("t10k", 2)):
-        ...         header = bytes([0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 28, 0, 0, 0, 28])
-        ...         _ = pathlib.Path(folder, f"{split}-images-idx3-ubyte").write_bytes(header + bytes(n * 28 * 28))
-        ...         _ = pathlib.Path(folder, f"{split}-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, n, *range(n)]))
+        ...         images = bytes([0, 0, 8, 3, 0, 0, 0, n, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(n * 28 * 28)
+        ...         labels = bytes([0, 0, 8, 1, 0, 0, 0, n, *range(n)])
+        ...         _ = pathlib.Path(folder, f"{split}-images-idx3-ubyte").write_bytes(images)
+        ...         _ = pathlib.Path(folder, f"{split}-labels-idx1-ubyte").write_bytes(labels)
         ...     digits = load_mnist(folder)
         >>> digits.train_images.shape, digits.test_labels
         ((3, 28, 28), array([0, 1], dtype=uint8))
@@ -140,7 +141,9 @@ def _check(images: np.ndarray, images_path: Path, labels: np.ndarray, labels_pat
             f"load_mnist: {images_path}: expected uint8 images of shape (n, 28, 28), got {images.dtype} {images.shape}"
         )
     if labels.dtype != np.uint8 or labels.ndim != 1:
-        raise ValueError(f"load_mnist: {labels_path}: expected uint8 labels of shape (n,), got {labels.dtype} {labels.shape}")
+        raise ValueError(
+            f"load_mnist: {labels_path}: expected uint8 labels of shape (n,), got {labels.dtype} {labels.shape}"
+        )
     if len(images) != len(labels):
         raise ValueError(
             f"load_mnist: {labels_path}: expected {len(images)} labels, one for each image of {images_path.name}, "
