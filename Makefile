@@ -83,11 +83,13 @@ clean:
 
 # The stamp files: re-runs install nothing until the list of dependencies changes.
 $(VENV)/ready-demo: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[examples]"
+	@echo "installing into $(VENV), which takes a minute"
+	$(VENV)/bin/python -m pip install -qq --disable-pip-version-check --editable ".[examples]"
 	@touch $@
 
 $(VENV)/ready-test: pyproject.toml | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[examples,test]"
+	@echo "installing into $(VENV), which takes a minute"
+	$(VENV)/bin/python -m pip install -qq --disable-pip-version-check --editable ".[examples,test]"
 	@touch $@ $(VENV)/ready-demo
 
 $(VENV)/bin/python:
