@@ -39,7 +39,7 @@ echo "== $(1): $$(( $$(date +%s) - start )) s"; \
 test $$status -eq 0 || test $$status -eq $(or $(3),0)
 endef
 
-.PHONY: demo test test-unit test-guard test-oracle test-example test-doc lint types wheel-test nightly clean
+.PHONY: demo test test-unit test-guard test-oracle test-example test-doc test-gpu lint types wheel-test nightly clean
 .NOTPARALLEL:
 
 demo: $(demo_ready)
@@ -63,6 +63,10 @@ test-example: $(test_ready)
 # chainrule/X is the folder X: run on chainrule/, or every module would be imported a second time under another name.
 test-doc: $(test_ready)
 	$(call timed,doctests,$(run_tests) --doctest-modules chainrule)
+
+# For a machine with a GPU, an environment with an extra cuda12 or cuda13 in it, and one process: `make test-gpu PY=...`
+test-gpu: $(test_ready)
+	$(call timed,unit tests on CUDA,CHAINRULE_DEVICE=cuda $(PY) -m pytest -m "not slow and not oracle and not example and not host")
 
 lint: $(test_ready)
 	$(PY) -m ruff check .

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -185,6 +188,24 @@ def test_a_full_disk_is_not_blamed_on_the_mirror(server: str, tmp_path: Path, mo
     with pytest.raises(OSError, match="No space left"):
         download("file.bin", [f"{server}/good", f"{server}/good"], tmp_path)
     assert len(Handler.requests) == 1
+
+
+def test_a_bar_on_a_terminal(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, progress, shown in ((Terminal(), True, True), (Terminal(), False, False), (io.StringIO(), True, False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        download("file.bin", [f"{server}/good"], tmp_path, progress=progress).unlink()
+        assert ("file.bin" in stream.getvalue()) == shown
+
+
+def test_downloads_of_one_file_at_the_same_time(server: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(download, "file.bin", [f"{server}/good"], tmp_path, sha256=SHA256) for _ in range(8)]
+        assert {job.result() for job in jobs} == {tmp_path / "file.bin"}
+    assert only_file(tmp_path) == CONTENT
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../b", "a\\b"])
