@@ -11,13 +11,18 @@ from chainrule.autograd.op import traced as xp
 from chainrule.autograd.ops.elementwise import _pow
 from chainrule.autograd.ops.linalg import _matmul
 from chainrule.autograd.public import FUNCTIONS
+from chainrule.autograd.runtime import constant
 from chainrule.autograd.tensor import Tensor
 
 _ACCEPTED = (Tensor, numbers.Number, np.ndarray, np.generic)
 
 
 def _reflected(f: Any) -> Any:
+    """``number op tensor``: the number becomes a constant first, which is quicker than letting the op find out."""
+
     def reflected(self: Tensor, other: Any) -> Any:
+        if type(other) is float or type(other) is int:
+            return f(constant(other, self), self)
         return f(other, self) if isinstance(other, _ACCEPTED) else NotImplemented
 
     return reflected

@@ -529,7 +529,7 @@ def _unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 @op(
     vjp={
-        "x": lambda xp, g, steps, y_shape: xp.view_scatter(g, xp.zeros_like(replay(xp, g, steps)), steps=steps),
+        "x": lambda xp, g, steps: xp.view_scatter(g, xp.zeros_like(replay(xp, g, steps)), steps=steps),
         "y": lambda xp, g, steps: replay(xp, g, steps),
     },
     check=Samples(lambda rng: []),
