@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.autograd.op import traced as xp
 from chainrule.autograd.ops.elementwise import _pow
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.ops.linalg import _matmul
 from chainrule.autograd.public import FUNCTIONS
 from chainrule.autograd.runtime import constant
@@ -52,8 +53,8 @@ for _name, _function in {
     "matmul": _matmul,
     "pow": _power,
 }.items():
-    setattr(Tensor, f"__{_name}__", _function)
-    setattr(Tensor, f"__r{_name}__", _reflected(_pow if _name == "pow" else _function))
+    setattr(TensorMethods, f"__{_name}__", _function)
+    setattr(TensorMethods, f"__r{_name}__", _reflected(_pow if _name == "pow" else _function))
 
 for _name, _function in {
     "eq": xp.equal,
@@ -63,12 +64,12 @@ for _name, _function in {
     "gt": xp.greater,
     "ge": xp.greater_equal,
 }.items():
-    setattr(Tensor, f"__{_name}__", _comparison(_function))
+    setattr(TensorMethods, f"__{_name}__", _comparison(_function))
 
-Tensor.__neg__ = xp.negative  # type: ignore[attr-defined]
-Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
-Tensor.__abs__ = xp.abs  # type: ignore[attr-defined]
-Tensor.__invert__ = xp.bitwise_invert  # type: ignore[attr-defined]
+TensorMethods.__neg__ = xp.negative
+TensorMethods.__pos__ = lambda self: self
+TensorMethods.__abs__ = xp.abs
+TensorMethods.__invert__ = xp.bitwise_invert
 
 for _name, _public in {
     "iadd": "add_",
@@ -79,4 +80,4 @@ for _name, _public in {
     "imod": "remainder_",
     "ipow": "pow_",
 }.items():
-    setattr(Tensor, f"__{_name}__", FUNCTIONS[_public])
+    setattr(TensorMethods, f"__{_name}__", FUNCTIONS[_public])

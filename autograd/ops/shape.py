@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import NOT_GIVEN, function, method_only
@@ -252,8 +253,8 @@ def _matrix_transpose(input: Tensor) -> Tensor:
     return _transpose(input, -1, -2)
 
 
-Tensor.T = property(_reverse_dims)  # type: ignore[attr-defined]
-Tensor.mT = property(_matrix_transpose)  # type: ignore[attr-defined]
+TensorMethods.T = property(_reverse_dims)  # type: ignore
+TensorMethods.mT = property(_matrix_transpose)  # type: ignore
 
 
 def matrix_transpose(xp: Any, x: Any) -> Any:
