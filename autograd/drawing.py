@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from chainrule.autograd.graph import EdgeRecord, Graph, NodeRecord, Shape, record_graph
+from chainrule.autograd.graph import EdgeRecord, Graph, NodeRecord, record_graph
+from chainrule.autograd.graph_shapes import Shape
 from chainrule.autograd.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # Colours of Okabe and Ito (colour-blind safe), as pale fills under dark text; the three kinds differ in outline
 # too. Lines and what is written beside them are a grey that can be read on white and on dark pages.
+_FONT = "Helvetica,Arial,sans-serif"
 _INK, _FAINT, _LINE = "#1a1a1a", "#4d4d4d", "#7d7d7d"
 _STYLES: dict[str, dict[str, str]] = {
     "leaf": {"shape": "box", "style": "filled", "fillcolor": "#cdeade", "color": "#009e73", "penwidth": "1.4"},
@@ -81,14 +83,14 @@ def draw_text(
         >>> import chainrule as cr
         >>> w = cr.ones(3, requires_grad=True)
         >>> draw_text((w * 2).sum(), {"w": w})
-        result: shape (), float32, value 6
+        result: scalar float32, value 6
         <BLANKLINE>
         leaves, where gradients end
           w   (3,)  float32  no gradient yet
         <BLANKLINE>
         operations, in the order they ran (#n stands for the result of line n)
           #1  mul  w, 2  -> (3,)
-          #2  sum  #1    -> ()
+          #2  sum  #1    -> scalar
           result = #2
     """
     _check_limit("draw_text", max_nodes)
@@ -134,7 +136,7 @@ def to_text(graph: Graph, *, max_nodes: int = 400) -> str:
     lines = []
     for node in graph.of_kind("result"):
         value = f", value {node.attributes['value']}" if "value" in node.attributes else ""
-        lines.append(f"{node.name}: shape {_shape(node.shape)}, {node.dtype}{_on(node)}{value}")
+        lines.append(f"{node.name}: {_shape(node.shape)} {node.dtype}{_on(node)}{value}")
     leaves = [n for n in graph.nodes if n.kind == "leaf" and n.connected]
     shown = [n for n in leaves if n.id in kept]
     rows = [[n.name, _shape(n.shape), f"{n.dtype}{_on(n)}", _gradient(n) or "no gradient yet"] for n in shown]
@@ -164,7 +166,7 @@ def _columns(rows: list[list[str]]) -> list[str]:
     """Rows aligned in columns, indented; a long cell pushes only its own line."""
     if not rows:
         return []
-    widths = [min(max(map(len, column)), 48) for column in zip(*rows, strict=True)]
+    widths = [min(max(map(len, column)), 60) for column in zip(*rows, strict=True)]
     used = [i for i, width in enumerate(widths) if width]
     return [("  " + "  ".join(f"{row[i]:<{widths[i]}}" for i in used)).rstrip() for row in rows]
 
@@ -183,11 +185,15 @@ def _reference(edge: EdgeRecord, graph: Graph, numbers: dict[int, int]) -> str:
     source = graph.nodes[edge.source]
     if source.kind == "leaf":
         return source.name
-    return f"#{numbers[source.id]}" + (f"[{edge.output_index}]" if source.outputs > 1 else "")
+    return f"#{numbers[source.id]}" + (f"[{edge.output_index}]" if _is_one_of_several(edge, source) else "")
+
+
+def _is_one_of_several(edge: EdgeRecord, source: NodeRecord) -> bool:
+    return source.outputs_used > 1 or edge.output_index > 0
 
 
 def _shape(shape: Shape | None) -> str:
-    return "?" if shape is None else str(tuple(shape))
+    return "?" if shape is None else str(tuple(shape)) if shape else "scalar"
 
 
 def _on(node: NodeRecord) -> str:
@@ -218,11 +224,11 @@ def to_dot(graph: Graph, *, max_nodes: int = 400, direction: str = "TB") -> grap
     text = functools.partial(to_text, graph, max_nodes=max_nodes)
     dot = _drawing_type()("chainrule", text=text)
     dot.attr("graph", rankdir=direction, bgcolor="transparent", nodesep="0.3", ranksep="0.38")
-    dot.attr("node", fontname="Helvetica,Arial,sans-serif", fontsize="11", fontcolor=_INK, margin="0.12,0.06", height="0.3")
-    dot.attr("edge", fontname="Helvetica,Arial,sans-serif", fontsize="9", color=_LINE, fontcolor=_LINE, arrowsize="0.7")
+    dot.attr("node", fontname=_FONT, fontsize="11", fontcolor=_INK, margin="0.12,0.06", height="0.3")
+    dot.attr("edge", fontname=_FONT, fontsize="9", color=_LINE, fontcolor=_LINE, arrowsize="0.7")
     left_out = sum(1 for n in graph.nodes if n.id not in kept)
     if left_out:
-        dot.node("more", f"... {left_out:,} more nodes\n(max_nodes={max_nodes})", **_STYLES["more"])
+        dot.node("more", f"... {left_out:,} more nodes\\n(max_nodes={max_nodes})", **_STYLES["more"])
     _place(graph, kept, dot)
     from_more: set[int] = set()
     for edge in graph.edges:
@@ -296,7 +302,7 @@ def _edge_label(edge: EdgeRecord, graph: Graph) -> dict[str, str]:
     """The shape that travels along an edge; leaves and results show their own."""
     source, target = graph.nodes[edge.source], graph.nodes[edge.target]
     text = "" if source.kind == "leaf" or target.kind == "result" or edge.shape is None else _shape(edge.shape)
-    if source.outputs > 1:
+    if _is_one_of_several(edge, source):
         text = f"[{edge.output_index}] {text}".strip()
     return {"label": f" {text} "} if text else {}
 
@@ -311,7 +317,7 @@ def _drawing_type() -> Any:
             "graph without it"
         ) from error
 
-    class Drawing(graphviz.Digraph):
+    class Drawing(graphviz.Digraph):  # type: ignore[misc]
         """A Digraph that shows the graph as text in a notebook where the program ``dot`` is missing."""
 
         def __init__(self, name: str | None = None, *, text: Any = None, **options: Any) -> None:
@@ -323,7 +329,8 @@ def _drawing_type() -> Any:
                 bundle: dict[str, str] = super()._repr_mimebundle_(include, exclude, **options)
             except graphviz.ExecutableNotFound:
                 hint = "(Graphviz's program 'dot' is not installed, so here is the graph as text.)"
-                return {"text/plain": f"{hint}\n\n{self._text()}" if self._text is not None else f"{hint}\n\n{self.source}"}
+                text = self.source if self._text is None else self._text()
+                return {"text/plain": f"{hint}\n\n{text}"}
             return bundle
 
     return Drawing

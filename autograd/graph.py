@@ -8,6 +8,7 @@ an operation's ``constants`` say what is still known.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.graph_shapes import Shape, argument_names, infer_shapes
+from chainrule.autograd.graph_shapes import Shape, argument_names, declared_op, infer_shapes
 from chainrule.autograd.node import FREED, Leaf, OutputSlot
 from chainrule.autograd.tensor import Tensor
 
@@ -36,7 +37,7 @@ class NodeRecord:
         attributes: what the op was called with where that is not the default, and a result's value.
         arguments: names of an op's tensor arguments, in order.
         constants: by argument, what is known of those that do not require grad.
-        outputs: how many outputs it has.
+        outputs_used: how many of its outputs are part of the graph.
         function: the name of the node, such as ``"MulBackward0"``.
         where: ``"file.py:41"``, when locations were recorded.
         module: path of the module that ran it, when locations were recorded.
@@ -54,7 +55,7 @@ class NodeRecord:
     attributes: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     constants: dict[str, str] = field(default_factory=dict)
-    outputs: int = 1
+    outputs_used: int = 1
     function: str | None = None
     where: str | None = None
     module: str | None = None
@@ -129,7 +130,7 @@ def record_graph(tensors: Tensor | Sequence[Tensor], params: Any = None) -> Grap
     names = _names_by_edge(named)
     order = _operations(roots)
     shapes = infer_shapes(order, zip(roots, results, strict=True))
-    builder = _Builder(names, shapes)
+    builder = _Builder(names, shapes, _outputs_used(order, roots))
     for node in order:
         builder.add_operation(node)
     for i, (t, root) in enumerate(zip(results, roots, strict=True)):
@@ -202,19 +203,28 @@ def _parent(edge: Any) -> tuple[Any, int]:
     return (edge.inputs[0], edge.index) if type(edge) is OutputSlot else (edge, 0)
 
 
+def _outputs_used(order: list[Any], roots: list[Any]) -> dict[Any, int]:
+    """How many outputs of each multi-output operation something uses."""
+    edges = {edge for node in order for edge in node.inputs if type(edge) is OutputSlot}
+    edges.update(edge for edge in roots if type(edge) is OutputSlot)
+    used = Counter(parent for parent, _ in {_parent(edge) for edge in edges})
+    return dict(used)
+
+
 class _Builder:
     """Turns nodes, oldest first, into records."""
 
-    def __init__(self, names: dict[Any, str], shapes: dict[tuple[Any, int], Shape]) -> None:
+    def __init__(self, names: dict[Any, str], shapes: dict[tuple[Any, int], Shape], used: dict[Any, int]) -> None:
         self.names = names
         self.shapes = shapes
+        self.outputs_used = used
         self.nodes: list[NodeRecord] = []
         self.edges: list[EdgeRecord] = []
         self.ids: dict[Any, int] = {}
         self.unnamed = 0
 
     def add_operation(self, node: Any) -> None:
-        op = getattr(node, "op", None)
+        op = declared_op(node)
         arguments, edges = argument_names(node)
         sources = [(name, *_parent(edge)) for name, edge in edges if edge is not None]
         for _, source, _ in sources:
@@ -224,14 +234,14 @@ class _Builder:
         record = NodeRecord(
             id=len(self.nodes),
             kind="op",
-            name=op.label if op is not None else node.name().removesuffix("0").removesuffix("Backward"),
+            name=node.op.label,
             shape=shape,
             dtype=_dtype(node),
             device=str(node.device) if getattr(node, "device", None) is not None else None,
             attributes=_attributes(node, op, self.names.get(node)),
             arguments=tuple(arguments),
             constants=_constants(node, op, arguments, {name for name, *_ in sources}, shape),
-            outputs=len(getattr(node, "output_meta", "1")),
+            outputs_used=self.outputs_used.get(node, 1),
             function=node.name(),
             where=str(location) if location is not None else None,
             module=getattr(location, "module", None),
@@ -317,8 +327,8 @@ def _dtype(node: Any) -> str | None:
     meta = getattr(node, "output_meta", None)
     if meta:
         return str(meta[0][1])
-    out = getattr(node, "saved_out", None)
-    return str(out.dtype) if isinstance(getattr(out, "dtype", None), np.dtype) else None
+    dtype = getattr(getattr(node, "saved_out", None), "dtype", None)
+    return str(dtype) if isinstance(dtype, np.dtype) else None
 
 
 def _attributes(node: Any, op: Any, name: str | None) -> dict[str, str]:
@@ -344,7 +354,7 @@ def _constants(node: Any, op: Any, arguments: list[str], tracked: set[str], shap
         if argument in tracked:
             continue
         parameter = op.parameters[position] if position < count else op.variadic
-        saved = getattr(node, f"saved_{parameter}", None)
+        saved: Any = getattr(node, f"saved_{parameter}", None)
         dims = getattr(node, f"saved_{parameter}_shape", None)
         if position >= count:  # one of the variadic tensors
             saved = saved[position - count] if isinstance(saved, tuple) else None

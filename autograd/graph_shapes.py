@@ -7,6 +7,7 @@ and the saved shapes are left.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from chainrule.autograd.codegen import PUBLIC_NAMES
 from chainrule.autograd.node import Leaf, OutputSlot
+from chainrule.autograd.op import Op
 
 Shape = tuple[int, ...]
 
@@ -27,18 +29,30 @@ KEEP_SHAPE = frozenset(
 )
 
 
+def declared_op(node: Any) -> Op | None:
+    """The declaration behind a node; None for a custom Function."""
+    op = getattr(node, "op", None)
+    return op if isinstance(op, Op) else None
+
+
 def argument_names(node: Any) -> tuple[list[str], list[tuple[str, Any]]]:
     """The names of a node's tensor arguments in order, and each of its edges with its argument's name."""
-    op = getattr(node, "op", None)
-    if op is None:  # a custom Function
+    op = declared_op(node)
+    if op is None:
         names = [f"input {i}" for i in range(len(node.inputs))]
         return names, list(zip(names, node.inputs, strict=True))
-    fixed = sum(1 for p in op.rules if p != op.variadic)
-    variadic = [f"{op.variadic}[{i}]" for i in range(len(node.inputs) - fixed)] if op.variadic in op.rules else []
-    edges: list[str] = []
-    for parameter in op.rules:
-        edges += variadic if parameter == op.variadic else [public_name(parameter)]
-    return [*map(public_name, op.parameters), *variadic], list(zip(edges, node.inputs, strict=True))
+    names, rules = _fixed_names(op)
+    if op.variadic not in op.rules:
+        return names, list(zip(rules, node.inputs, strict=True))
+    count = len(node.inputs) - len(rules) + 1
+    variadic = [f"{op.variadic}[{i}]" for i in range(count)]
+    edges = [name for p in rules for name in (variadic if p == op.variadic else [p])]
+    return [*names, *variadic], list(zip(edges, node.inputs, strict=True))
+
+
+@functools.cache
+def _fixed_names(op: Op) -> tuple[list[str], list[str]]:
+    return [public_name(p) for p in op.parameters], [public_name(p) for p in op.rules]
 
 
 def public_name(parameter: str) -> str:
@@ -90,7 +104,7 @@ def _from_saved(node: Any, known: dict[tuple[Any, int], Shape]) -> None:
     """What a node kept: the shapes of its outputs and of its arguments."""
     for i, (shape, _) in enumerate(getattr(node, "output_meta", ())):
         known.setdefault((node, i), tuple(shape))
-    op = getattr(node, "op", None)
+    op = declared_op(node)
     if op is None:
         return
     out = getattr(getattr(node, "saved_out", None), "shape", None)
@@ -125,20 +139,21 @@ def _from_saved(node: Any, known: dict[tuple[Any, int], Shape]) -> None:
 
 def _equal_inputs(node: Any) -> tuple[Any, ...]:
     """The edges whose shape is that of the result."""
-    op = getattr(node, "op", None)
+    op = declared_op(node)
     if op is None:
         return ()
     if op.name in KEEP_SHAPE:
-        return node.inputs[:1]  # type: ignore[no-any-return]
+        return node.inputs[:1]
     if op.broadcasts and getattr(node, "shapes", 0) is None:
-        return node.inputs  # type: ignore[no-any-return]
+        return node.inputs
     return ()
 
 
 def _tell_inputs(node: Any, shape: Shape, known: dict[tuple[Any, int], Shape]) -> None:
     for edge in _equal_inputs(node):
         _tell(edge, shape, known)
-    if getattr(node, "op", None) is not None and node.op.name == "linear":
+    op = declared_op(node)
+    if op is not None and op.name == "linear":
         weight = _known(node.inputs[1], known)
         if weight is not None:
             _tell(node.inputs[0], (*shape[:-1], weight[1]), known)
@@ -149,22 +164,41 @@ def _from_inputs(node: Any, known: dict[tuple[Any, int], Shape]) -> Shape | None
         shape = _known(edge, known)
         if shape is not None:
             return shape
-    op = getattr(node, "op", None)
+    op = declared_op(node)
     if op is None:
         return None
+    x = _argument(node, op, 0, known)
     if op.name == "linear":
-        x, weight = (_known(edge, known) for edge in node.inputs[:2])
-        if x is None:
-            x = getattr(getattr(node, "saved_x", None), "shape", None)
-        if weight is None:
-            weight = getattr(getattr(node, "saved_weight", None), "shape", None)
+        weight = _argument(node, op, 1, known)
         return None if x is None or weight is None else (*x[:-1], weight[0])
     if op.name == "matmul":
         return _matmul(node.saved_x_shape, node.saved_y_shape)
+    if op.name == "conv2d":
+        weight = _argument(node, op, 1, known)
+        return None if x is None or weight is None else _convolved(node, x, weight)
+    if op.name == "permute_dims":
+        return None if x is None else tuple([x[a] for a in node.saved_axes])
     if "keepdims" in op.attributes:
-        x = getattr(node, "saved_x_shape", None) or _known(node.inputs[0], known)
         return None if x is None else _reduced(x, node.saved_axis, node.saved_keepdims)
     return None
+
+
+def _argument(node: Any, op: Op, position: int, known: dict[tuple[Any, int], Shape]) -> Shape | None:
+    """The shape of one argument, saved or told by whoever made it."""
+    if position >= len(op.parameters):
+        return None
+    name = op.parameters[position]
+    shape = getattr(node, f"saved_{name}_shape", None)
+    if shape is None:
+        shape = getattr(getattr(node, f"saved_{name}", None), "shape", None)
+    if shape is None and name in op.rules:
+        shape = _known(node.inputs[list(op.rules).index(name)], known)
+    return shape
+
+
+def _convolved(node: Any, x: Shape, weight: Shape) -> Shape:
+    windows = zip(x[2:], weight[2:], node.saved_stride, node.saved_padding, node.saved_dilation, strict=True)
+    return (x[0], weight[0], *[(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in windows])
 
 
 def _reduced(x: Shape, axis: Any, keepdims: bool) -> Shape:
