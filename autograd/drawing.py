@@ -260,12 +260,16 @@ def _place(graph: Graph, kept: set[int], frame: Any) -> None:
 
 def _place_branch(frame: Any, branch: dict[str, Any], path: str) -> None:
     for node in branch.get("", ()):
-        frame.node(f"n{node.id}", _label(node), **_STYLES[_style(node)])
+        frame.node(f"n{node.id}", _label(node, framed=path == (node.module or "")), **_STYLES[_style(node)])
     for part, inner in branch.items():
         if part:  # as deep as modules nest: a handful of levels
             name = f"{path}.{part}" if path else part
+            if set(inner) == {""} and len(inner[""]) == 1:  # a frame around one operation says no more than its name
+                _place_branch(frame, inner, path)
+                continue
             with frame.subgraph(name=f"cluster_{name}") as framed:
                 framed.attr(label=name, color=_LINE, fontcolor=_LINE, style="rounded", fontsize="10", labeljust="l")
+                framed.attr(fontname=_FONT)
                 _place_branch(framed, inner, name)
 
 
@@ -275,7 +279,7 @@ def _style(node: NodeRecord) -> str:
     return "unused" if node.requires_grad else "frozen"
 
 
-def _label(node: NodeRecord) -> str:
+def _label(node: NodeRecord, framed: bool) -> str:
     """A name in bold and a few small lines below it, as Graphviz's HTML."""
     small: list[str] = []
     if node.kind == "op":
@@ -293,8 +297,10 @@ def _label(node: NodeRecord) -> str:
     name = f"{node.name}  ({node.attributes['name']})" if "name" in node.attributes else node.name
     lines = [f"<b>{html.escape(name)}</b>"]
     lines += [f'<font point-size="9" color="{_FAINT}">{html.escape(line)}</font>' for line in small]
-    if node.where:
-        lines.append(f'<font point-size="8" color="{_FAINT}"><i>{html.escape(node.where)}</i></font>')
+    origin = [node.module if not framed else None, node.where]
+    if any(origin):
+        text = "  ".join(html.escape(part) for part in origin if part)
+        lines.append(f'<font point-size="8" color="{_FAINT}"><i>{text}</i></font>')
     return f"<{'<br/>'.join(lines)}>"
 
 

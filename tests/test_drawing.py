@@ -125,12 +125,16 @@ def test_modules_are_frames_inside_frames():
         NodeRecord(0, "leaf", "w", (2,), "float32"),
         NodeRecord(1, "op", "linear", module="encoder.0"),
         NodeRecord(2, "op", "tanh", module="encoder"),
-        NodeRecord(3, "result", "result", (2,), "float32"),
+        NodeRecord(3, "op", "exp", module="head"),
+        NodeRecord(4, "result", "result", (2,), "float32"),
     ]
-    source = drawing.to_dot(Graph(tuple(nodes), (EdgeRecord(0, 1), EdgeRecord(1, 2), EdgeRecord(2, 3)))).source
+    edges = tuple(EdgeRecord(i, i + 1) for i in range(4))
+    source = drawing.to_dot(Graph(tuple(nodes), edges)).source
+    assert "cluster_head" not in source  # one operation needs no frame
+    assert "<i>head</i>" in source
     outer, inner = source.index("cluster_encoder"), source.index("cluster_encoder.0")
     assert outer < inner < source.index("n0 [label") < source.index("n1 [label")
-    assert source.index("}") < source.index("n3 [label") or source.index("n3 [label") < outer
+    assert not source.index("subgraph") < source.index("n4 [label") < source.index("}")
 
 
 def test_large_graphs_are_cut_with_a_note():
