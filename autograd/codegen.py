@@ -26,7 +26,8 @@ def compile_op(op: Op) -> None:
         "Tensor": Tensor,
         "new": object.__new__,
         "mode": runtime.mode,
-        "tracer": runtime.tracer,
+        "ordinary": runtime.ordinary,
+        "where": runtime.where,
         "view_edge": runtime.view_edge,
         "next_sequence": next_sequence,
         "OutputSlot": OutputSlot,
@@ -48,6 +49,7 @@ def compile_op(op: Op) -> None:
         "fill_missing": runtime.fill_missing,
         "OP": op,
         "traced": runtime.traced,
+        "counter_of": runtime.counter_of,
         **{f"default_{k}": v for k, v in op.attributes.items()},
         **{f"rule_{k}": v for k, v in op.rules.items()},
     }
@@ -62,6 +64,7 @@ def compile_op(op: Op) -> None:
     op.node_type = Node
     if op.rules:
         members = {
+            "saves": bool(_saved(op)),
             "__slots__": tuple(_slots(op)),
             "op": op,
             **{k: names[k] for k in ("run", "run_taped", "release") if k in names},
@@ -135,7 +138,19 @@ def _check_arguments(op: Op) -> list[str]:
         locals_ = [_local(p) for p in op.parameters]
         same = [f"isinstance({p}, Tensor)" for p in locals_]
         same += [f"{p}._device is {first}._device and {p}._data.dtype is {first}._data.dtype" for p in locals_[1:]]
-        lines += [f"if not ({' and '.join(same)}):", f"    {', '.join(locals_)} = harmonise(OP, {', '.join(locals_)})"]
+        lines.append(f"if not ({' and '.join(same)}):")
+        general = f"{', '.join(locals_)} = harmonise(OP, {', '.join(locals_)})"
+        if len(locals_) == 2:  # tensor and Python number, without the general machinery
+            x, y = locals_
+            lines += [
+                f"    if isinstance({x}, Tensor) and (type({y}) is float or type({y}) is int) and "
+                f"(constant := {x}._device.constants.get(({y}, {x}._data.dtype))) is not None:",
+                f"        {y} = constant",
+                "    else:",
+                f"        {general}",
+            ]
+        else:
+            lines.append(f"    {general}")
     else:
         for p in op.parameters:
             test = "if not isinstance({0}, Tensor):" if p not in op.optional else (
@@ -227,7 +242,7 @@ def _wrap(op: Op) -> list[str]:
         lines += ["made = []", "for array in out:", *("    " + line for line in _new_tensor("array"))]
         lines += ["    t._node = None", "    made.append(t)"]
         if op.rules:
-            lines += [f"if ({tracked}) and mode.enabled:", *("    " + line for line in _record(op))]
+            lines += [f"if ({tracked}) and (ordinary.everywhere or mode.enabled):", *("    " + line for line in _record(op))]
             lines += [
                 f"    node.output_meta = tuple([(a.shape, a.dtype) for a in out[:{op.differentiable_outputs}]])"
                 if op.differentiable_outputs > 0
@@ -246,7 +261,7 @@ def _wrap(op: Op) -> list[str]:
         attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
         lines.append(f"attach_view(OP, t, {v}, {attributes})")
     if op.rules:
-        lines += [f"if ({tracked}) and mode.enabled:", *("    " + line for line in _record(op)), "    t._node = node"]
+        lines += [f"if ({tracked}) and (ordinary.everywhere or mode.enabled):", *("    " + line for line in _record(op)), "    t._node = node"]
         lines += ["else:", "    t._node = None"]
     else:
         lines.append("t._node = None")
@@ -259,7 +274,7 @@ def _new_tensor(array: str) -> list[str]:
         # NumPy returns a scalar where the result is 0-dimensional
         f"t._data = {array} if type({array}) is device.array_type else device.asarray({array})",
         "t._device = device",
-        "t._version = [0]",
+        "t._counter = None",
         "t._view = None",
     ]
 
@@ -272,7 +287,7 @@ def _record(op: Op) -> list[str]:
         "node.sequence = next_sequence()",
         "node.hooks = None",
         "node.device = device",
-        "node.where = None if tracer.locate is None else tracer.locate()",
+        "node.where = None if ordinary.everywhere else where()",
     ]
     for n in _saved(op):
         body = _save(op, n)
@@ -284,10 +299,10 @@ def _record(op: Op) -> list[str]:
     for n in _meta(op):
         lines.append(f"node.saved_{n} = {_meta_value(op, n)}")
     if op.broadcasts:
-        shapes = [f"a_{p}.shape" for p in op.parameters]
         lines += [
-            f"shapes = ({', '.join(shapes)},)",
-            f"node.shapes = None if {' == '.join(f'shapes[{i}]' for i in range(len(shapes)))} else shapes",
+            *(f"s_{p} = a_{p}.shape" for p in op.parameters),
+            f"node.shapes = None if {' == '.join(f's_{p}' for p in op.parameters)} else "
+            f"({', '.join(f's_{p}' for p in op.parameters)})",
         ]
     return lines
 
@@ -296,14 +311,17 @@ def _save(op: Op, name: str) -> list[str]:
     if name == op.variadic:
         return [
             f"node.saved_{name} = a_{name}",
-            f"node.saved_{name}_version = tuple([t._version for t in {name}])",
-            f"node.saved_{name}_at = tuple([t._version[0] for t in {name}])",
+            f"node.saved_{name}_version = tuple([counter_of(t) for t in {name}])",
+            f"node.saved_{name}_at = tuple([version[0] for version in node.saved_{name}_version])",
         ]
     if name in op.parameters:
         v = _local(name)
         lines = [
             f"node.saved_{name} = a_{name}",
-            f"node.saved_{name}_version = version = {v}._version",
+            f"version = {v}._counter",
+            "if version is None:",
+            f"    version = {v}._counter = [0]",
+            f"node.saved_{name}_version = version",
             f"node.saved_{name}_at = version[0]",
         ]
         if name in op.optional:
@@ -316,7 +334,7 @@ def _save(op: Op, name: str) -> list[str]:
     made = "t" if not op.outputs else f"made[{op.outputs.index(name)}]"
     return [
         f"node.saved_{name} = {made}._data",
-        f"node.saved_{name}_version = {made}._version",
+        f"node.saved_{name}_version = {made}._counter = [0]",
         f"node.saved_{name}_at = 0",
     ]
 

@@ -101,8 +101,10 @@ class Node(Edge):
     """One recorded operation; subclasses are generated per op and save what the op's rules name."""
 
     __slots__ = ("device", "where")
-    #: name of the op, set by the generated subclass
+    #: the declaration, set by the generated subclass
     op: Any = None
+    #: whether there are saved arrays to release
+    saves = True
     device: Any
     where: Any
 
