@@ -107,18 +107,15 @@ def record_locations() -> Iterator[None]:
         >>> (w * 2).grad_fn.where is None
         True
     """
-    # The tracer is one for the process, the switch that modules read is one for each thread.
+    # One tracer serves all threads: the first to enter switches it on, the last to leave off.
     global _recording, _before
-    outer = mode.trace
     with _lock:
         if not _recording:
             _before, tracer.locate = tracer.locate, locate
         _recording += 1
-    mode.trace = True
     try:
         yield
     finally:
-        mode.trace = outer
         with _lock:
             _recording -= 1
             if not _recording:

@@ -38,13 +38,12 @@ class Pair:
 
 
 class Parameter(cr.Tensor):
-    pass
+    __slots__ = ()
 
 
-def parameter(*shape: int, requires_grad: bool = True) -> Parameter:
-    t = object.__new__(Parameter)
-    made = cr.ones(*shape)
-    t._data, t._device, t._version, t._view, t._node = made._data, made._device, [0], None, None
+def parameter(*shape: int, requires_grad: bool = True) -> cr.Tensor:
+    t = cr.ones(*shape)
+    t.__class__ = Parameter
     return t.requires_grad_(requires_grad)
 
 
@@ -271,9 +270,9 @@ def test_locations_nest_and_end():
     outer = tracer.locate
     with record_locations():
         with record_locations():
-            assert mode.trace
-        assert tracer.locate is not outer and mode.trace
-    assert tracer.locate is outer and not mode.trace
+            assert tracer.locate is not None
+        assert tracer.locate is not outer
+    assert tracer.locate is outer
     with pytest.raises(KeyError), record_locations():
         raise KeyError
     assert tracer.locate is outer
@@ -291,7 +290,7 @@ def test_locations_in_two_threads():
     thread.start()
     entered.wait(5)
     with record_locations():
-        pass
+        assert tracer.locate is not None
     assert tracer.locate is not None
     leave.set()
     thread.join()
