@@ -2,13 +2,16 @@
 
 Straight-line code for the op's own arguments costs about a third of a general ``*args`` loop (a taped
 ``a + b`` on 4 floats: see ``benchmarks/overhead.py``). What is generated reads like the handwritten
-wrapper it replaces; ``print(OPS["tanh"].source)`` shows it, and tracebacks show its lines.
+wrapper it replaces; ``print(apply_source(OPS["tanh"]))`` shows it, and tracebacks show its lines.
 """
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import linecache
+import threading
+from types import FunctionType
 from typing import Any
 
 from chainrule.autograd import runtime
@@ -20,57 +23,123 @@ from chainrule.autograd.tensor import Tensor
 PUBLIC_NAMES = {"x": "input", "y": "other"}
 
 
-def compile_op(op: Op) -> None:
-    """Set ``op.apply``, ``op.node_type`` and ``op.source``."""
-    names: dict[str, Any] = {
-        "Tensor": Tensor,
-        "new": object.__new__,
-        "mode": runtime.mode,
-        "ordinary": runtime.ordinary,
-        "where": runtime.where,
-        "view_edge": runtime.view_edge,
-        "next_sequence": next_sequence,
-        "OutputSlot": OutputSlot,
-        "FREED": FREED,
-        "freed": freed,
-        "stale": stale,
-        "operand": runtime.operand,
-        "check_operands": runtime.operands,
-        "half_precision": runtime.half_precision,
-        "in_float32": runtime.in_float32,
-        "harmonise": runtime.harmonise,
-        "to_floating": runtime.to_floating,
-        "mixed_devices": runtime.mixed_devices,
-        "explain": runtime.explain,
-        "unbroadcast": runtime.unbroadcast,
-        "own_layout": runtime.own_layout,
-        "attach_view": runtime.attach_view,
-        "rewrap": runtime.rewrap,
-        "fill_missing": runtime.fill_missing,
-        "OP": op,
-        "traced": runtime.traced,
-        "counter_of": runtime.counter_of,
-        **{f"default_{k}": v for k, v in op.attributes.items()},
-        **{f"rule_{k}": v for k, v in op.rules.items()},
-    }
-    source = "\n".join([*_apply(op), *(_node(op) if op.rules else [])])
-    filename = f"<chainrule op {op.name}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    exec(compile(source, filename, "exec"), names)
-    op.source = source
-    op.apply = names[op.name if op.name.isidentifier() else "apply"]
+def prepare(op: Op) -> None:
+    """Set ``op.apply`` and ``op.node_type``. Their code is written and compiled when they are first called:
+    compiling all of it would take most of the package's import time.
+    """
+    op.names = {**_HELPERS, "OP": op}
+    op.names.update({f"default_{k}": v for k, v in op.attributes.items()})
+    op.names.update({f"rule_{k}": v for k, v in op.rules.items()})
+    op.apply = _later(op, op.name, "apply")
     op.apply.__doc__ = op.doc
     op.apply.__module__ = "chainrule.autograd.ops"
+    op.apply.__signature__ = _public_signature(op)  # type: ignore[attr-defined]
     op.node_type = Node
     if op.rules:
-        members = {
-            "saves": bool(_saved(op)),
-            "__slots__": tuple(_slots(op)),
-            "op": op,
-            **{k: names[k] for k in ("run", "run_taped", "release") if k in names},
-        }
-        op.node_type = type(_camel(op.label) + "Backward", (Node,), members)
-        names["OpNode"] = op.node_type
+        methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if _saved(op) else []))}
+        op.node_type = type(
+            _camel(op.label) + "Backward",
+            (Node,),
+            {"op": op, "saves": bool(_saved(op)), "__slots__": tuple(_slots(op)), **methods},
+        )
+        op.names["OpNode"] = op.node_type
+
+
+def apply_source(op: Op) -> str:
+    """The source of the function that runs and records an op."""
+    return "\n".join(_apply(op)) + "\n"
+
+
+def node_source(op: Op) -> str:
+    """The source of the methods of an op's node; empty for an op without a gradient."""
+    return "\n".join(_node(op)) + "\n" if op.rules else ""
+
+
+_writing = threading.RLock()
+
+
+def _first_call(*args: Any, **kwargs: Any) -> Any:
+    """Stands in for generated code: writes it into this very function, and calls it again."""
+    # COMPILE and SELF are in the globals of each copy made by `_later`
+    return COMPILE(SELF)(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _later(op: Op, name: str, part: str) -> Any:
+    """A function that compiles its part of the op when it is first called, and is that function from then on.
+
+    The function object stays the same, so that it can be handed out before: only its code is replaced.
+    """
+
+    def compile_part(function: Any) -> Any:
+        with _writing:
+            if part in op.waiting:
+                write()
+        return function
+
+    def write() -> None:
+        source = apply_source(op) if part == "apply" else node_source(op)
+        filename = f"<chainrule op {op.name}, {part}>"
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        made: dict[str, Any] = dict(op.names)
+        exec(compile(source, filename, "exec"), made)
+        for waiting in op.waiting.pop(part, []):
+            real = made[waiting.__name__ if part == "node" else op.name]
+            waiting.__globals__.update(op.names)
+            waiting.__defaults__ = real.__defaults__
+            waiting.__kwdefaults__ = real.__kwdefaults__
+            waiting.__code__ = real.__code__
+
+    stand_in: Any = FunctionType(_first_call.__code__, {"COMPILE": compile_part}, name)
+    stand_in.__globals__["SELF"] = stand_in
+    op.waiting.setdefault(part, []).append(stand_in)
+    return stand_in
+
+
+_HELPERS: dict[str, Any] = {
+    "__builtins__": builtins,
+    "Tensor": Tensor,
+    "new": object.__new__,
+    "mode": runtime.mode,
+    "ordinary": runtime.ordinary,
+    "where": runtime.where,
+    "view_edge": runtime.view_edge,
+    "next_sequence": next_sequence,
+    "OutputSlot": OutputSlot,
+    "FREED": FREED,
+    "freed": freed,
+    "stale": stale,
+    "operand": runtime.operand,
+    "check_operands": runtime.operands,
+    "half_precision": runtime.half_precision,
+    "in_float32": runtime.in_float32,
+    "harmonise": runtime.harmonise,
+    "to_floating": runtime.to_floating,
+    "mixed_devices": runtime.mixed_devices,
+    "explain": runtime.explain,
+    "unbroadcast": runtime.unbroadcast,
+    "own_layout": runtime.own_layout,
+    "attach_view": runtime.attach_view,
+    "rewrap": runtime.rewrap,
+    "fill_missing": runtime.fill_missing,
+    "traced": runtime.traced,
+    "counter_of": runtime.counter_of,
+}
+
+
+def _public_signature(op: Op) -> inspect.Signature:
+    """The signature that help() shows."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [
+        inspect.Parameter(_local(p), kind, default=None if p in op.optional else inspect.Parameter.empty)
+        for p in op.parameters
+    ]
+    if op.variadic:
+        parameters.append(inspect.Parameter(op.variadic, inspect.Parameter.VAR_POSITIONAL))
+    after = inspect.Parameter.KEYWORD_ONLY if op.variadic or op.optional else kind
+    required = [a for a, d in op.attributes.items() if d is inspect.Parameter.empty]
+    kind_of = inspect.Parameter.KEYWORD_ONLY if required and len(required) < len(op.attributes) else after
+    parameters += [inspect.Parameter(a, kind_of, default=d) for a, d in op.attributes.items()]
+    return inspect.Signature(parameters)
 
 
 def _camel(name: str) -> str:
