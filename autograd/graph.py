@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.graph_shapes import Shape, argument_names, declared_op, infer_shapes
+from chainrule.autograd.graph_arguments import argument_names, declared_op
 from chainrule.autograd.node import FREED, Leaf, OutputSlot
 from chainrule.autograd.tensor import Tensor
 
 _UNSET: Any = object()
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +131,7 @@ def record_graph(tensors: Tensor | Sequence[Tensor], params: Any = None) -> Grap
     named = named_tensors(params)
     names = _names_by_edge(named)
     order = _operations(roots)
-    shapes = infer_shapes(order, zip(roots, results, strict=True))
-    builder = _Builder(names, shapes, _outputs_used(order, roots))
+    builder = _Builder(names, _outputs_used(order, roots))
     for node in order:
         builder.add_operation(node)
     for i, (t, root) in enumerate(zip(results, roots, strict=True)):
@@ -214,9 +215,8 @@ def _outputs_used(order: list[Any], roots: list[Any]) -> dict[Any, int]:
 class _Builder:
     """Turns nodes, oldest first, into records."""
 
-    def __init__(self, names: dict[Any, str], shapes: dict[tuple[Any, int], Shape], used: dict[Any, int]) -> None:
+    def __init__(self, names: dict[Any, str], used: dict[Any, int]) -> None:
         self.names = names
-        self.shapes = shapes
         self.outputs_used = used
         self.nodes: list[NodeRecord] = []
         self.edges: list[EdgeRecord] = []
@@ -226,11 +226,11 @@ class _Builder:
     def add_operation(self, node: Any) -> None:
         op = declared_op(node)
         arguments, edges = argument_names(node)
-        sources = [(name, *_parent(edge)) for name, edge in edges if edge is not None]
-        for _, source, _ in sources:
+        sources = [(name, edge) for name, edge in edges if edge is not None]
+        for _, source in sources:
             self._leaf(source)
         location = getattr(node, "where", None)
-        shape = self.shapes.get((node, 0))
+        shape = node.output_meta[0][0] if node.shape is None else node.shape
         record = NodeRecord(
             id=len(self.nodes),
             kind="op",
@@ -240,7 +240,7 @@ class _Builder:
             device=str(node.device) if getattr(node, "device", None) is not None else None,
             attributes=_attributes(node, op, self.names.get(node)),
             arguments=tuple(arguments),
-            constants=_constants(node, op, arguments, {name for name, *_ in sources}, shape),
+            constants=_constants(node, op, arguments, {name for name, _ in sources}),
             outputs_used=self.outputs_used.get(node, 1),
             function=node.name(),
             where=str(location) if location is not None else None,
@@ -268,16 +268,15 @@ class _Builder:
         )
         self._add(leaf, record, [])
 
-    def _add(self, node: Any, record: NodeRecord, sources: list[tuple[str, Any, int]]) -> None:
+    def _add(self, node: Any, record: NodeRecord, sources: list[tuple[str, Any]]) -> None:
         self.ids[node] = record.id
         self.nodes.append(record)
-        for name, source, index in sources:
-            shape = source.shape if type(source) is Leaf else self.shapes.get((source, index))
-            self.edges.append(EdgeRecord(self.ids[source], record.id, index, shape, name))
+        for name, edge in sources:
+            source, index = _parent(edge)
+            self.edges.append(EdgeRecord(self.ids[source], record.id, index, edge.shape, name))
 
     def add_result(self, t: Tensor, root: Any, name: str) -> None:
-        source, index = _parent(root)
-        self._leaf(source)
+        self._leaf(root)
         record = NodeRecord(
             id=len(self.nodes),
             kind="result",
@@ -288,7 +287,7 @@ class _Builder:
             attributes={"value": f"{t.item():.6g}"} if t.numel() == 1 and not t.is_complex() else {},
             gradient_norm=None,
         )
-        self._add(t, record, [("", source, index)])
+        self._add(t, record, [("", root)])
 
     def add_unconnected(self, name: str, t: Tensor) -> None:
         edge = t._current_node()
@@ -344,7 +343,7 @@ def _attributes(node: Any, op: Any, name: str | None) -> dict[str, str]:
     return found
 
 
-def _constants(node: Any, op: Any, arguments: list[str], tracked: set[str], shape: Shape | None) -> dict[str, str]:
+def _constants(node: Any, op: Any, arguments: list[str], tracked: set[str]) -> dict[str, str]:
     """What the node still knows of the arguments that do not require grad."""
     found: dict[str, str] = {}
     if op is None:
@@ -364,8 +363,6 @@ def _constants(node: Any, op: Any, arguments: list[str], tracked: set[str], shap
             continue
         if hasattr(saved, "shape"):
             dims = saved.shape
-        elif op.broadcasts and getattr(node, "shapes", _UNSET) is not _UNSET:
-            dims = shape if node.shapes is None else node.shapes[position]
         if dims is not None:
             found[argument] = f"constant {tuple(dims)}"
         elif parameter not in op.optional:
