@@ -3,8 +3,13 @@
 from chainrule.autograd import ops as ops  # declares every op
 from chainrule.autograd import creation as creation
 from chainrule.autograd import operators as operators
+from chainrule.autograd import random as random
 from chainrule.autograd.engine import backward as backward
 from chainrule.autograd.engine import grad as grad
+from chainrule.autograd.function import Function as Function
+from chainrule.autograd.gradcheck import GradcheckError as GradcheckError
+from chainrule.autograd.gradcheck import gradcheck as gradcheck
+from chainrule.autograd.gradcheck import gradgradcheck as gradgradcheck
 from chainrule.autograd.modes import enable_grad as enable_grad
 from chainrule.autograd.modes import inference_mode as inference_mode
 from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled

@@ -34,7 +34,9 @@ def compile_op(op: Op) -> None:
         "freed": freed,
         "stale": stale,
         "operand": runtime.operand,
-        "operands": runtime.operands,
+        "check_operands": runtime.operands,
+        "half_precision": runtime.half_precision,
+        "in_float32": runtime.in_float32,
         "harmonise": runtime.harmonise,
         "to_floating": runtime.to_floating,
         "mixed_devices": runtime.mixed_devices,
@@ -119,8 +121,6 @@ def _apply(op: Op) -> list[str]:
     parameters = [_local(p) + ("=None" if p in op.optional else "") for p in op.parameters]
     if op.variadic:
         parameters.append(f"*{op.variadic}")
-    elif op.attributes:
-        parameters.append("*")
     parameters += [a if d is inspect.Parameter.empty else f"{a}=default_{a}" for a, d in op.attributes.items()]
     lines = [f"def {op.name}({', '.join(parameters)}):"]
     lines += ["    " + line for line in [*_check_arguments(op), *_edges(op), *_forward(op), *_wrap(op)]]
@@ -144,7 +144,7 @@ def _check_arguments(op: Op) -> list[str]:
             like = "None" if _local(p) == first else first
             lines += [test.format(_local(p)), f"    {_local(p)} = operand(OP, {p!r}, {_local(p)}, {like})"]
         if op.variadic:
-            lines.append(f"{op.variadic} = operands(OP, {op.variadic!r}, {op.variadic})")
+            lines.append(f"{op.variadic} = check_operands(OP, {op.variadic!r}, {op.variadic})")
         lines.append(f"device = {first}._device")
         for p in op.parameters:
             if _local(p) != first:
@@ -163,7 +163,7 @@ def _check_arguments(op: Op) -> list[str]:
 
 
 def _edges(op: Op) -> list[str]:
-    lines: list[str] = []
+    lines = [f"device = {_local(op.parameters[0])}._device"] if op.harmonise else []
     for p in op.rules:
         if p == op.variadic:
             lines.append(f"e_{p} = tuple([t._node if t._view is None else view_edge(t) for t in {p}])")
@@ -193,10 +193,9 @@ def _forward(op: Op) -> list[str]:
         lines.append(f"a_{op.variadic} = tuple([t._data for t in {op.variadic}])")
         arguments.append(f"*a_{op.variadic}")
     arguments += [f"{a}={a}" for a in op.attributes]
+    lines += _half(op)
     given = ", ".join(_local(p) for p in op.parameters) + ("," if op.parameters else "")
     given = f"({given} *{op.variadic},)" if op.variadic else f"({given})"
-    if op.harmonise:
-        lines.append(f"device = {_local(op.parameters[0])}._device")
     attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
     lines += [
         "try:",
@@ -205,6 +204,19 @@ def _forward(op: Op) -> list[str]:
         f"    raise explain(OP, error, {given}, {attributes}) from error",
     ]
     return lines
+
+
+def _half(op: Op) -> list[str]:
+    """Arithmetic on 2-byte floats runs in float32 where the backend wants it, and is rounded once."""
+    if not op.arithmetic or not op.rules or op.view:
+        return []
+    first = f"a_{op.parameters[0]}" if op.parameters else f"a_{op.variadic}[0]"
+    tensors = ", ".join([*(_local(p) for p in op.parameters), *([f"*{op.variadic}"] if op.variadic else [])])
+    attributes = "".join(f", {a}={a}" for a in op.attributes)
+    return [
+        f"if {first}.dtype.itemsize == 2 and half_precision(device, {first}.dtype):",
+        f"    return in_float32(OP, ({tensors},){attributes})",
+    ]
 
 
 def _wrap(op: Op) -> list[str]:
@@ -335,7 +347,8 @@ def _run(op: Op, taped: bool) -> list[str]:
     edges = ", ".join(f"*e_{p}" if p == op.variadic else f"e_{p}" for p in op.rules)
     lines.append(f"    {edges}{',' if len(op.rules) == 1 else ''} = self.inputs")
     if op.outputs:
-        lines.append(f"    g = fill_missing(self, g, {taped})")
+        if op.missing == "zeros":
+            lines.append(f"    g = fill_missing(self, g, {taped})")
         if op.differentiable_outputs == 1:
             lines.append("    g = g[0]")
     results = []

@@ -37,12 +37,14 @@ class Op:
         vjp: Mapping[str, Rule] | None,
         check: Any,
         public: tuple[str, ...] = (),
-        view: bool = False,
+        view: bool | str = False,
         outputs: tuple[str, ...] | None = None,
         harmonise: bool = False,
         floating: bool = False,
         broadcasts: bool = False,
         differentiable_outputs: int | None = None,
+        missing: str = "zeros",
+        arithmetic: bool = True,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -55,6 +57,8 @@ class Op:
         self.harmonise = harmonise
         self.floating = floating
         self.broadcasts = broadcasts
+        self.missing = missing
+        self.arithmetic = arithmetic
         self.doc = inspect.getdoc(forward)
         if not self.doc:
             raise TypeError(f"op {name!r}: a declaration needs a docstring")
@@ -139,12 +143,14 @@ def op(
     name: str | None = None,
     inplace: bool = False,
     method: bool = True,
-    view: bool = False,
+    view: bool | str = False,
     outputs: Iterable[str] | None = None,
     harmonise: bool = False,
     floating: bool = False,
     broadcasts: bool = False,
     differentiable_outputs: int | None = None,
+    missing: str = "zeros",
+    arithmetic: bool = True,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare an op; see the module docstring.
 
@@ -160,6 +166,8 @@ def op(
         floating: integer arguments are taken as the default floating dtype.
         broadcasts: gradients are summed back to the shape of their argument.
         differentiable_outputs: how many of the outputs carry gradients (the first ones); all by default.
+        missing: what rules of a multi-output op get for an output that nothing used: ``"zeros"`` or ``"none"``.
+        arithmetic: False for ops that only move elements, which need no wider dtype for 2-byte floats.
 
     Returns the recorded function, with array-API keywords (``axis``, ``keepdims``).
     """
@@ -180,6 +188,8 @@ def op(
             floating=floating,
             broadcasts=broadcasts,
             differentiable_outputs=differentiable_outputs,
+            missing=missing,
+            arithmetic=arithmetic,
         )
         register_forward(op_name, forward)
         codegen.compile_op(record)

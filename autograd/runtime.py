@@ -209,6 +209,25 @@ def to_floating(*tensors: Tensor) -> Any:
     return done if len(done) > 1 else done[0]
 
 
+def half_precision(device: Device, dtype: np.dtype[Any]) -> bool:
+    """Whether ops on this dtype run in float32 on this device.
+
+    NumPy has no fast or exact arithmetic on 2-byte floats (and bfloat16 times a Python float is float32 there);
+    CuPy has float16.
+    """
+    return dtype == dtypes.bfloat16.dtype or (dtype == np.float16 and device.backend.name == "numpy")
+
+
+def in_float32(op: Op, tensors: tuple[Any, ...], **attributes: Any) -> Any:
+    """The op on its 2-byte floats as float32; recorded conversions around it, so every rule holds as it is."""
+    half = next(t._data.dtype for t in tensors if t is not None and t._data.dtype.itemsize == 2)
+    wide = [cast(t, np.dtype(np.float32)) if t is not None and t._data.dtype == half else t for t in tensors]
+    result = op.apply(*wide, **attributes)
+    if isinstance(result, tuple):
+        return tuple([cast(r, half) if r._data.dtype == np.float32 else r for r in result])
+    return cast(result, half) if result._data.dtype == np.float32 else result
+
+
 def explain(op: Op, error: Exception, tensors: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
     """The array library's error again, with the op's name and what it was given."""
     if getattr(error, "explained", False):

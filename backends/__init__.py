@@ -8,3 +8,8 @@ from chainrule.backends.devices import backend_for as backend_for
 from chainrule.backends.devices import device as device
 from chainrule.backends.devices import get_default_device as get_default_device
 from chainrule.backends.devices import set_default_device as set_default_device
+from chainrule.backends.switch import available as available
+from chainrule.backends.switch import show_config as show_config
+from chainrule.backends.switch import synchronize as synchronize
+from chainrule.backends.switch import unavailable as unavailable
+from chainrule.backends.switch import use as use

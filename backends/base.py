@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,12 +43,33 @@ class Backend:
         """Whether two arrays of this backend overlap in memory."""
         raise NotImplementedError
 
+    def scatter_add(self, array: Any, index: Any, values: Any) -> None:
+        """``array[index] += values`` in place, where an element that the index names twice gets both values."""
+        raise NotImplementedError
+
     def random_bits(self, key: int, stream: int, count: int) -> Any:
         """``count`` random 64-bit words of call number ``stream`` under ``key``, as an array of this backend."""
         raise NotImplementedError
 
+    def fill_from_bits(
+        self, key: int, stream: int, out: Any, per_word: int, convert: Callable[[Any, Any], None]
+    ) -> None:
+        """Fill the 1-d array ``out`` by ``convert(random words, out)``, an elementwise function.
+
+        Each word gives ``per_word`` elements; a backend may call ``convert`` on consecutive pieces.
+        """
+        convert(self.random_bits(key, stream, -(-out.size // per_word)), out)
+
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done."""
+
+    def event(self) -> Any:
+        """A mark in the device's stream of work, for :meth:`elapsed_ms`."""
+        return time.perf_counter()
+
+    def elapsed_ms(self, start: Any, end: Any) -> float:
+        """Milliseconds of device time between two marks of :meth:`event`; waits for the second."""
+        return float(end - start) * 1e3
 
     def memory_stats(self) -> dict[str, int]:
         """Bytes in use and reserved by the backend's allocator, where it knows them."""

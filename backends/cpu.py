@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from chainrule.backends import runtime
+from chainrule.backends import runtime, scatter
 from chainrule.backends.base import Backend
 from chainrule.backends.namespace import ArrayNamespace
-from chainrule.backends.philox import host_bits
+from chainrule.backends.philox import host_bits, host_fill
 
-_add_reduce = np.add.reduce
-_maximum_reduce = np.maximum.reduce
-_minimum_reduce = np.minimum.reduce
+_add_reduce: Any = np.add.reduce
+_maximum_reduce: Any = np.maximum.reduce
+_minimum_reduce: Any = np.minimum.reduce
 
 
 def _sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -54,7 +55,7 @@ class NumpyBackend(Backend):
 
     def __init__(self) -> None:
         runtime.prepare()
-        self.xp = ArrayNamespace(np, self.name)
+        self.xp = ArrayNamespace(np, self.name, self.scatter_add)
         for name, fast in {"sum": _sum, "mean": _mean, "max": _max, "min": _min}.items():
             setattr(self.xp, name, fast)
 
@@ -64,14 +65,22 @@ class NumpyBackend(Backend):
     def from_host(self, array: np.ndarray, index: int = 0) -> np.ndarray:
         return np.array(array)
 
-    def to_host(self, array: Any) -> np.ndarray:
+    def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
 
     def shares_memory(self, x: Any, y: Any) -> bool:
         return bool(np.shares_memory(x, y))
 
+    def scatter_add(self, array: Any, index: Any, values: Any) -> None:
+        scatter.scatter_add(array, index, values)
+
     def random_bits(self, key: int, stream: int, count: int) -> np.ndarray:
         return host_bits(key, stream, count)
+
+    def fill_from_bits(
+        self, key: int, stream: int, out: Any, per_word: int, convert: Callable[[Any, Any], None]
+    ) -> None:
+        host_fill(key, stream, out, per_word, convert)
 
     def describe(self) -> dict[str, str]:
         return {"numpy": np.__version__, **runtime.describe()}

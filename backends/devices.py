@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from chainrule.backends.base import Backend
 
@@ -54,17 +53,18 @@ class device:
         device(type='cpu')
     """
 
-    __slots__ = ("type", "index", "backend", "xp", "array_type", "asarray", "constants", "_outer")
+    __slots__ = ("_outer", "array_type", "asarray", "backend", "constants", "index", "type", "xp")
     type: str
     index: int | None
     backend: Backend
     xp: Any
-    array_type: type
+    array_type: Any
     asarray: Any
     constants: dict[Any, Any]
-    _interned: dict[tuple[str, int | None], device] = {}
+    _outer: threading.local
+    _interned: ClassVar[dict[tuple[str, int | None], device]] = {}
 
-    def __new__(cls, name: str | device, index: int | None = None) -> device:
+    def __new__(cls, name: str | device, index: int | None = None) -> device:  # noqa: PYI034  (devices are interned)
         if isinstance(name, device):
             return name
         if not isinstance(name, str):
@@ -108,7 +108,9 @@ class device:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __repr__(self) -> str:
-        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+        return (
+            f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+        )
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -116,13 +118,13 @@ class device:
     def __hash__(self) -> int:
         return hash((self.type, self.index))
 
-    def __enter__(self) -> device:
+    def __enter__(self) -> Self:
         stack = self._outer.__dict__.setdefault("stack", [])
         stack.append(getattr(_scope, "device", None))
         _scope.device = self
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         _scope.device = self._outer.stack.pop()
 
 

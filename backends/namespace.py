@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from chainrule.backends.shims import memory_shims, standard_shims
+
 Forward = Callable[..., Any]
 
 #: Forwards of every declared op, filled by ``chainrule.autograd.op`` (this package never imports it).
@@ -21,6 +23,7 @@ FORWARDS: dict[str, Forward] = {}
 #: Kernels by backend name and op name.
 KERNELS: dict[tuple[str, str], Forward] = {}
 
+# All of these are in NumPy 2.1 and in CuPy 14 under the same name (tests/test_backends.py compares with CuPy's list).
 _SAME_NAME = """
 abs acos acosh add asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_invert bitwise_or
 bitwise_right_shift bitwise_xor ceil conj copysign cos cosh divide equal exp expm1 floor floor_divide
@@ -28,59 +31,26 @@ greater greater_equal hypot imag isfinite isinf isnan less less_equal log log1p 
 logical_and logical_not logical_or logical_xor maximum minimum multiply negative nextafter not_equal
 positive pow real reciprocal remainder round sign signbit sin sinh square sqrt subtract tan tanh trunc
 sum mean prod max min argmax argmin all any nonzero searchsorted where count_nonzero
-broadcast_arrays broadcast_to concat expand_dims flip moveaxis permute_dims repeat reshape roll squeeze
+broadcast_arrays broadcast_to concat expand_dims moveaxis permute_dims repeat reshape roll squeeze
 stack tile arange asarray empty empty_like eye full full_like linspace ones ones_like zeros
-zeros_like tril triu matmul tensordot einsum take take_along_axis result_type finfo iinfo
-""".split()
+zeros_like tril triu matmul tensordot einsum take take_along_axis result_type can_cast iinfo meshgrid diff
+""".split()  # noqa: SIM905
 
 
 class ArrayNamespace:
     """The functions that run on one backend's arrays; see the module docstring."""
 
-    def __init__(self, module: Any, name: str) -> None:
+    def __init__(self, module: Any, name: str, scatter_add: Callable[[Any, Any, Any], None] | None = None) -> None:
         self.module = module
         self.name = name
         for function in _SAME_NAME:
             native = getattr(module, function, None)
             if native is not None:
                 setattr(self, function, native)
-        self._install_shims(module)
-
-    def _install_shims(self, m: Any) -> None:
-        """The standard's functions whose NumPy or CuPy form differs in name or keywords."""
-
-        def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
-            return x.astype(dtype, copy=copy)
-
-        def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-            return m.var(x, axis=axis, ddof=correction, keepdims=keepdims)
-
-        def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-            return m.std(x, axis=axis, ddof=correction, keepdims=keepdims)
-
-        def matrix_transpose(x: Any, /) -> Any:
-            return m.swapaxes(x, -1, -2)
-
-        def cumulative_sum(x: Any, /, *, axis: int) -> Any:
-            return m.cumsum(x, axis=axis)
-
-        def cumulative_prod(x: Any, /, *, axis: int) -> Any:
-            return m.cumprod(x, axis=axis)
-
-        def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
-            # Array API 2024.12: a stable descending sort keeps the order of equal elements.
-            if not descending:
-                return m.argsort(x, axis=axis, kind="stable")
-            order = m.flip(m.argsort(m.flip(x, axis=axis), axis=axis, kind="stable"), axis=axis)
-            return x.shape[axis] - 1 - order
-
-        self.astype = astype
-        self.var = var
-        self.std = std
-        self.matrix_transpose = matrix_transpose
-        self.cumulative_sum = cumulative_sum
-        self.cumulative_prod = cumulative_prod
-        self.argsort = argsort
+        for function, shim in standard_shims(module).items():
+            setattr(self, function, shim)
+        for function, shim in memory_shims(module, scatter_add).items():
+            setattr(self, function, shim)
 
     def __getattr__(self, name: str) -> Forward:
         """Bind the declared forward of an op on first use."""
@@ -106,4 +76,3 @@ def register_forward(name: str, forward: Forward) -> None:
             f"op {name!r} is declared twice; is a module imported both as chainrule.X and as the top-level folder X?"
         )
     FORWARDS[name] = forward
-

@@ -49,7 +49,7 @@ def _limit_blas() -> str:
         return "as the user set it (CHAINRULE_BLAS_THREADS=keep)"
     if not wanted.isdigit() or int(wanted) < 1:
         raise ValueError(f"CHAINRULE_BLAS_THREADS is {wanted!r}; expected a positive number or 'keep'")
-    import threadpoolctl
+    import threadpoolctl  # type: ignore[import-untyped]
 
     threadpoolctl.threadpool_limits(int(wanted), user_api="blas")
     return wanted
@@ -58,3 +58,20 @@ def _limit_blas() -> str:
 def describe() -> dict[str, str]:
     """What is in force, for :func:`chainrule.backends.show_config`."""
     return dict(_state)
+
+
+def blas_in_force() -> list[str]:
+    """Each BLAS that is loaded, with the number of threads it uses at present.
+
+    Example:
+        >>> import numpy
+        >>> all("thread" in line for line in blas_in_force())
+        True
+    """
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    return [
+        f"{found['internal_api']} {found['version']}, {found['num_threads']} thread(s)"
+        for found in threadpoolctl.threadpool_info()
+        if found["user_api"] == "blas"
+    ]

@@ -7,3 +7,7 @@ from chainrule.autograd.ops import comparison as comparison
 from chainrule.autograd.ops import reduction as reduction
 from chainrule.autograd.ops import linalg as linalg
 from chainrule.autograd.ops import indexing as indexing
+from chainrule.autograd.ops import softmax as softmax
+from chainrule.autograd.ops import convolution as convolution
+from chainrule.autograd.ops import pooling as pooling
+from chainrule.autograd.ops import normalization as normalization

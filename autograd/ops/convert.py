@@ -19,21 +19,23 @@ from chainrule.backends.devices import device as Device
 @op(
     vjp={"x": lambda xp, g, x_dtype: xp.astype(g, dtype=x_dtype)},
     check=Samples(lambda rng: [Sample((normal(rng, 2, 3),), {"dtype": np.dtype("float64")})], reference=lambda x, dtype: x.astype(dtype)),
+    arithmetic=False,
 )
 def astype(xp, x, *, dtype):
     """The tensor in another dtype; the gradient comes back in the first one."""
     return xp.astype(x, dtype)
 
 
-@op(vjp={"x": lambda xp, g: g}, check=Unary(reference=np.copy), public="clone")
+@op(vjp={"x": lambda xp, g: g}, check=Unary(reference=np.copy), public="clone", arithmetic=False)
 def clone(xp, x):
     """A copy with its own memory; the gradient passes through."""
     return xp.copy(x)
 
 
 @op(
-    vjp={"x": lambda xp, g, x_shape: xp.zeros_like(g), "y": lambda xp, g: g},
+    vjp={"x": lambda xp, g: xp.zeros_like(g), "y": lambda xp, g: g},
     check=Samples(lambda rng: [Sample((normal(rng, 2, 3), normal(rng, 2, 3)))], reference=lambda x, y: y),
+    arithmetic=False,
 )
 def overwrite(xp, x, y):
     """``y`` in the place of ``x``: what remains of ``x`` is that its gradient is zero."""
@@ -113,6 +115,7 @@ def _move(t: Tensor, target: Device) -> Tensor:
 @op(
     vjp={"x": lambda xp, g, source: _back(g, source)},
     check=Samples(lambda rng: []),
+    arithmetic=False,
 )
 def to_device(xp, x, *, source):
     """Stands in the graph for a copy between devices; never called itself (see ``_move``)."""

@@ -481,6 +481,7 @@ def _where_samples(rng: Any) -> Any:
     },
     check=Samples(_where_samples, reference=np.where),
     broadcasts=True,
+    arithmetic=False,
 )
 def where(xp, condition, x, y):
     """Elements of ``x`` where the condition holds, else of ``y``."""

@@ -165,6 +165,7 @@ def getitem(xp, x, *, index):
         lambda rng: [Sample((normal(rng, 3),), {"shape": (2, 3), "index": (1, ...)})],
         reference=lambda x, shape, index: np.stack([np.zeros(3), x]),
     ),
+    arithmetic=False,
 )
 def getitem_back(xp, x, *, shape, index):
     """Zeros of the given shape with ``x`` at the index."""
@@ -185,6 +186,7 @@ def _take_samples(rng: Any) -> Any:
 @op(
     vjp={"x": lambda xp, g, x_shape, indices, layout: xp.take_at_back(g, *indices, shape=x_shape, layout=layout)},
     check=Samples(_take_samples, reference=lambda x, *indices, layout: x[fill_layout(layout, indices)]),
+    arithmetic=False,
 )
 def take_at(xp, x, *indices, layout):
     """The elements that integer tensors (and slices between them) select; a copy."""
@@ -348,6 +350,7 @@ def _gather_reference(x: Any, index: Any, axis: int) -> Any:
 @op(
     vjp={"x": lambda xp, g, x_shape, index, axis: xp.gather_back(g, index, shape=x_shape, axis=axis)},
     check=Samples(_gather_samples, reference=_gather_reference),
+    arithmetic=False,
 )
 def gather(xp, x, index, *, axis):
     """The elements that ``index`` selects along one axis, one for each of its own elements."""

@@ -29,22 +29,27 @@ _MATMUL_SHAPES = [
 ]
 
 
+def _column(xp: Any, x: Any) -> Any:
+    """With a last dimension of length 1."""
+    return xp.reshape(x, shape=(*x.shape, 1))
+
+
 def _matmul_x(xp: Any, g: Any, y: Any, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:
         # g has the shape of x without its last dimension (or is 0-d)
-        return xp.expand_last(g) * y if len(x_shape) > 1 else g * y
+        return _column(xp, g) * y if len(x_shape) > 1 else g * y
     if len(x_shape) == 1:
-        rows = xp.matmul(y, xp.expand_last(g))  # (..., k, n) @ (..., n, 1)
+        rows = xp.matmul(y, _column(xp, g))  # (..., k, n) @ (..., n, 1)
         return unbroadcast(xp, xp.reshape(rows, shape=rows.shape[:-1]), x_shape)
     return unbroadcast(xp, xp.matmul(g, matrix_transpose(xp, y)), x_shape)
 
 
 def _matmul_y(xp: Any, g: Any, x: Any, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:
-        return g * x if len(x_shape) == 1 else unbroadcast(xp, xp.expand_last(g) * x, y_shape)
+        return g * x if len(x_shape) == 1 else unbroadcast(xp, _column(xp, g) * x, y_shape)
     if len(x_shape) == 1:
         # (..., k, 1) * (..., 1, n)
-        return unbroadcast(xp, xp.expand_last(x) * xp.reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1])), y_shape)
+        return unbroadcast(xp, _column(xp, x) * xp.reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1])), y_shape)
     if len(y_shape) == 2 and len(x_shape) > 2:
         # one product over all rows instead of a batch of products that is then summed
         x = xp.reshape(x, shape=(-1, x_shape[-1]))
@@ -62,15 +67,6 @@ def _matmul_y(xp: Any, g: Any, x: Any, x_shape: tuple[int, ...], y_shape: tuple[
 def matmul(xp, x, y):
     """Matrix product, batched over leading dimensions."""
     return xp.matmul(x, y)
-
-
-@op(
-    vjp={"x": lambda xp, g, x_shape: xp.reshape(g, shape=x_shape)},
-    check=Samples(lambda rng: [Sample((normal(rng, 2, 3),)), Sample((normal(rng),))], reference=lambda x: x[..., None]),
-)
-def expand_last(xp, x):
-    """With a last dimension of length 1."""
-    return xp.reshape(x, (*x.shape, 1))
 
 
 @function("matmul")
@@ -127,7 +123,7 @@ _fixed_rank("dot", (1, 1), "Inner product of two vectors.", ">>> cr.dot(cr.ones(
 
 def _linear_weight(xp: Any, g: Any, x: Any) -> Any:
     if x.ndim == 1:
-        return xp.expand_last(g) * x
+        return _column(xp, g) * x
     if x.ndim > 2:
         x = xp.reshape(x, shape=(-1, x.shape[-1]))
         g = xp.reshape(g, shape=(-1, g.shape[-1]))
@@ -255,7 +251,8 @@ _EQUATIONS = [
 )
 def einsum_of(xp, *operands, equation):
     """Sum of products by Einstein's convention."""
-    return xp.einsum(equation, *operands, optimize=len(operands) > 1)
+    # of one operand, NumPy may give a view
+    return xp.einsum(equation, *operands, optimize=True) if len(operands) > 1 else xp.copy(xp.einsum(equation, *operands))
 
 
 @function("einsum", method=False)

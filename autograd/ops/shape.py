@@ -54,7 +54,7 @@ def integers(caller: str, values: tuple[Any, ...]) -> tuple[int, ...]:
         ],
         reference=lambda x, shape: np.reshape(x, shape),
     ),
-    view="maybe",  # type: ignore[arg-type]
+    view="maybe",
 )
 def reshape(xp, x, *, shape):
     """The elements in another shape: a view where the memory order allows it."""
@@ -268,6 +268,7 @@ def matrix_transpose(xp: Any, x: Any) -> Any:
         lambda rng: [Sample((normal(rng, 2, 3),), {"axis": axis}) for axis in [(0,), (1,), (0, 1)]],
         reference=lambda x, axis: np.flip(x, axis),
     ),
+    arithmetic=False,
 )
 def flip(xp, x, *, axis):
     """The elements in reverse order along the given dimensions; a copy."""
@@ -359,6 +360,7 @@ def _split_back(xp: Any, g: Any, tensors_shape: Any, axis: int) -> list[Any]:
         ],
         reference=lambda *xs, axis: np.concatenate(xs, axis),
     ),
+    arithmetic=False,
 )
 def concatenate(xp, *tensors, axis):
     """Tensors joined along an existing dimension."""
@@ -407,6 +409,7 @@ def common_dtype(tensors: list[Tensor]) -> list[Tensor]:
         lambda rng: [Sample((normal(rng, 2, 3), normal(rng, 2, 3)), {"axis": a}) for a in (0, 1, 2)],
         reference=lambda *xs, axis: np.stack(xs, axis),
     ),
+    arithmetic=False,
 )
 def stack_tensors(xp, *tensors, axis):
     """Tensors of one shape joined along a new dimension."""
@@ -530,6 +533,7 @@ def _unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
         "y": lambda xp, g, steps: replay(xp, g, steps),
     },
     check=Samples(lambda rng: []),
+    arithmetic=False,
 )
 def view_scatter(xp, x, y, *, steps):
     """A copy of ``x`` in which the view that ``steps`` lead to is replaced by ``y``."""

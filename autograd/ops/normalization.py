@@ -1,0 +1,91 @@
+"""Normalisation over a batch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.autograd.op import op
+from chainrule.autograd.samples import Sample, Samples, normal
+
+
+def _axes(ndim: int) -> tuple[int, ...]:
+    """All dimensions but the channels."""
+    return (0, *range(2, ndim))
+
+
+def _per_channel(xp: Any, v: Any, ndim: int) -> Any:
+    """(C) so that it broadcasts against (N, C, ...)."""
+    return xp.reshape(v, shape=(1, -1, *(1,) * (ndim - 2)))
+
+
+def _back_x(xp: Any, g: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float) -> Any:
+    g_out, g_mean, g_var = g
+    axes, n = _axes(x.ndim), math.prod(x.shape) // x.shape[1]
+    centred = x - _per_channel(xp, mean, x.ndim)
+    total = None
+    if g_out is not None:
+        rstd = _per_channel(xp, xp.rsqrt(var + eps), x.ndim)
+        slope = rstd if weight is None else rstd * _per_channel(xp, weight, x.ndim)
+        along = xp.mean(g_out * centred, axis=axes, keepdims=True) * (rstd * rstd)
+        total = slope * (g_out - xp.mean(g_out, axis=axes, keepdims=True) - centred * along)
+    if g_mean is not None:
+        part = xp.broadcast_to(_per_channel(xp, g_mean * (1.0 / n), x.ndim), shape=tuple(x.shape))
+        total = part if total is None else total + part
+    if g_var is not None:
+        part = centred * _per_channel(xp, g_var * (2.0 / n), x.ndim)
+        total = part if total is None else total + part
+    return total
+
+
+def _back_weight(xp: Any, g: Any, x: Any, weight_shape: Any, mean: Any, var: Any, eps: float) -> Any:
+    if g[0] is None:
+        return xp.zeros_like(mean)
+    centred = x - _per_channel(xp, mean, x.ndim)
+    return xp.sum(g[0] * centred, axis=_axes(x.ndim), keepdims=False) * xp.rsqrt(var + eps)
+
+
+def _samples(rng: Any) -> Any:
+    for shape in ((4, 3), (3, 2, 2, 2)):
+        yield Sample((normal(rng, *shape), normal(rng, shape[1]), normal(rng, shape[1])), {"eps": 1e-3})
+    yield Sample((normal(rng, 4, 3), None, None), {"eps": 1e-3})
+
+
+def _reference(x: Any, weight: Any, bias: Any, eps: float) -> Any:
+    axes = _axes(x.ndim)
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    mean, var = x.mean(axes), x.var(axes)
+    out = (x - mean.reshape(shape)) / np.sqrt(var.reshape(shape) + eps)
+    if weight is not None:
+        out = out * weight.reshape(shape) + bias.reshape(shape)
+    return [out, mean, var]
+
+
+@op(
+    vjp={
+        "x": _back_x,
+        "weight": _back_weight,
+        "bias": lambda xp, g, mean, x_shape: (
+            xp.zeros_like(mean) if g[0] is None else xp.sum(g[0], axis=_axes(len(x_shape)), keepdims=False)
+        ),
+    },
+    check=Samples(_samples, reference=_reference, atol=1e-5),
+    outputs=["out", "mean", "var"],
+    missing="none",
+)
+def batch_norm(xp, x, weight=None, bias=None, *, eps=1e-5):
+    """Channels (dimension 1) brought to mean 0 and variance 1 over the batch, then scaled and shifted.
+
+    Gives the result, the mean and the (biased) variance of each channel (Ioffe and Szegedy, 2015).
+    """
+    axes = _axes(x.ndim)
+    mean = xp.mean(x, axis=axes, keepdims=True)
+    out = x - mean
+    var = xp.mean(out * out, axis=axes, keepdims=True)
+    scale = xp.reciprocal(xp.sqrt(var + eps))
+    out *= scale if weight is None else scale * _per_channel(xp, weight, x.ndim)
+    if bias is not None:
+        out += _per_channel(xp, bias, x.ndim)
+    return out, xp.reshape(mean, (-1,)), xp.reshape(var, (-1,))
