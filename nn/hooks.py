@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
+from chainrule.autograd.function import Function
 from chainrule.autograd.modes import mode
 from chainrule.autograd.node import HookDict, RemovableHandle
-from chainrule.autograd.op import traced as xp
 from chainrule.autograd.runtime import tracer
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn.locate import name_in
@@ -28,7 +29,7 @@ def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     # `mode` is thread-local: each thread has its own stack, made on first use
     stack: list[PathPart] | None = getattr(mode, "modules", None)
     if stack is None:
-        stack = mode.modules = []  # type: ignore[attr-defined]
+        stack = mode.modules = []
     part = PathPart(name_in(stack[-1].module, module) if stack else type(module).__name__)
     part.module = module
     stack.append(part)
@@ -63,26 +64,38 @@ def _call_hooked(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     return output if backward is None else backward.watch_output(output)
 
 
+class _Gate(Function):
+    """Passes the inputs of a call on; its backward is where the gradients of all of them are known."""
+
+    @staticmethod
+    def forward(ctx: Any, watcher: Any, *tensors: Any) -> Any:
+        ctx.watcher = watcher
+        return tuple([t.clone() for t in tensors])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return (None, *ctx.watcher.run(grads))
+
+
 class _BackwardHooks:
     """Collects the gradients of one call's inputs and outputs, then runs the module's backward hooks."""
 
     def __init__(self, module: Module) -> None:
         self.module = module
-        self.grad_inputs: list[Tensor | None] = []
+        self.positions: list[int] = []  # of the inputs that have a gradient
+        self.count = 0
         self.grad_outputs: list[Tensor | None] = []
-        self.waiting = 0  # inputs whose gradient has not arrived yet
-        self.missing = 0  # the same for outputs
+        self.missing = 0  # outputs whose gradient has not arrived yet
 
     def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        watched = []
-        self.grad_inputs = [None] * len(args)
-        for i, arg in enumerate(args):
-            if isinstance(arg, Tensor) and arg.requires_grad:
-                # a copy with a node of its own, whose gradient comes through this module only
-                arg = xp.clone(arg)
-                arg.register_hook(lambda g, i=i: self._input_arrived(i, g))
-                self.waiting += 1
-            watched.append(arg)
+        self.count = len(args)
+        self.positions = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
+        if not self.positions:
+            return args
+        passed = _Gate.apply(self, *[args[i] for i in self.positions])
+        watched = list(args)
+        for i, t in zip(self.positions, passed if isinstance(passed, tuple) else (passed,), strict=True):
+            watched[i] = t
         return tuple(watched)
 
     def watch_output(self, output: Any) -> Any:
@@ -90,41 +103,31 @@ class _BackwardHooks:
         self.grad_outputs = [None] * len(outputs)
         for i, t in enumerate(outputs):
             if isinstance(t, Tensor) and t.requires_grad:
-                t.register_hook(lambda g, i=i: self._output_arrived(i, g))
+                t.register_hook(functools.partial(self._output_arrived, i))
                 self.missing += 1
         return output
 
     def _output_arrived(self, i: int, g: Tensor) -> None:
         self.grad_outputs[i] = g
         self.missing -= 1
-        if not self.waiting and not self.missing and self._run() is not None:
-            raise RuntimeError(
-                f"{type(self.module).__name__}: a backward hook returned a gradient, but no input of the module requires grad"
-            )
+        if not self.missing and not self.positions:  # no input will come: the outputs are all there is
+            self.run(())
 
-    def _input_arrived(self, i: int, g: Tensor) -> Tensor | None:
-        self.grad_inputs[i] = g
-        self.waiting -= 1
-        if self.waiting:
-            return None
-        replaced = self._run()
-        if replaced is None:
-            return None
-        replaced = replaced if isinstance(replaced, tuple) else (replaced,)
-        if sum(g is not None for g in self.grad_inputs) > 1:
-            raise RuntimeError(
-                f"{type(self.module).__name__}: a backward hook can replace the gradient of a module with one differentiable "
-                f"input only; use Tensor.register_hook on the inputs"
-            )
-        return replaced[i]  # type: ignore[no-any-return]
-
-    def _run(self) -> Any:
-        result = None
+    def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        grad_input: Any = [None] * self.count
+        for i, g in zip(self.positions, grads, strict=True):
+            grad_input[i] = g
+        grad_input = tuple(grad_input)
         for hook in list(self.module._backward_hooks.values()):
-            given = tuple(self.grad_inputs) if result is None else result
-            changed = hook(self.module, given, tuple(self.grad_outputs))
-            result = result if changed is None else changed
-        return result
+            changed = hook(self.module, grad_input, tuple(self.grad_outputs))
+            if changed is not None:
+                grad_input = changed if isinstance(changed, tuple) else (changed,)
+                if len(grad_input) != self.count:
+                    raise RuntimeError(
+                        f"{type(self.module).__name__}: a backward hook must return None or {self.count} gradients, "
+                        f"one for each input, got {len(grad_input)}"
+                    )
+        return tuple([grad_input[i] for i in self.positions])
 
 
 def add(hooks: HookDict, hook: Any, prepend: bool) -> RemovableHandle:
@@ -134,5 +137,3 @@ def add(hooks: HookDict, hook: Any, prepend: bool) -> RemovableHandle:
     if prepend:
         hooks.move_to_end(handle.id, last=False)
     return handle
-
-

@@ -94,8 +94,8 @@ class Module(Convertible):
                 if name in registries[registry]:
                     if value is not None and not (kind == "Tensor" and isinstance(value, Tensor)):
                         raise TypeError(
-                            f"{type(self).__name__}.{name}: expected a {kind} or None, got {type(value).__name__}; delete the "
-                            f"attribute first if it is to become something else"
+                            f"{type(self).__name__}.{name}: expected a {kind} or None, got {type(value).__name__}; "
+                            f"delete the attribute first if it is to become something else"
                         )
                     registries[registry][name] = value
                     return
@@ -143,7 +143,8 @@ class Module(Convertible):
         self._check_name(name, "_parameters")
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
-                f"{type(self).__name__}.{name}: expected a Parameter or None, got {type(param).__name__}; wrap it in nn.Parameter"
+                f"{type(self).__name__}.{name}: expected a Parameter or None, got {type(param).__name__}; wrap it in "
+                f"nn.Parameter"
             )
         if param is not None and not param.is_leaf:
             raise ValueError(
@@ -263,7 +264,7 @@ class Module(Convertible):
                 known = ", ".join(module._modules) or "none"
                 raise AttributeError(f"{type(module).__name__} has no module {part!r} (of {target!r}); it has {known}")
             module = found
-        return module  # type: ignore[no-any-return]
+        return module
 
     def _get_member(self, target: str, registry: str, kind: str) -> Any:
         path, _, name = target.rpartition(".")
@@ -274,11 +275,11 @@ class Module(Convertible):
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with the dotted name ``target``. Raises AttributeError where there is none."""
-        return self._get_member(target, "_parameters", "parameter")  # type: ignore[no-any-return]
+        return self._get_member(target, "_parameters", "parameter")
 
     def get_buffer(self, target: str) -> Tensor:
         """The buffer with the dotted name ``target``. Raises AttributeError where there is none."""
-        return self._get_member(target, "_buffers", "buffer")  # type: ignore[no-any-return]
+        return self._get_member(target, "_buffers", "buffer")
 
     def apply(self: M, fn: Callable[[Module], None]) -> M:
         """Call ``fn`` on every module in this one, children first, then on this one; returns it."""
@@ -302,7 +303,7 @@ class Module(Convertible):
         result = OrderedDict() if destination is None else destination
         for name, (_, _, t) in _state.own_entries(self).items():
             result[prefix + name] = t if keep_vars else t.detach()
-        return result  # type: ignore[no-any-return]
+        return result
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -355,7 +356,7 @@ class Module(Convertible):
         if name not in self.__dict__:
             self.__dict__[name] = HookDict()
         self.__dict__["_hooked"] = True
-        return self.__dict__[name]  # type: ignore[no-any-return]
+        return self.__dict__[name]
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False

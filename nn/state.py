@@ -84,8 +84,10 @@ def _value(label: str, name: str, value: Any) -> Tensor:
 
 def _converted(label: str, name: str, value: Tensor, like: Tensor) -> Tensor:
     if dtypes.category(value._data.dtype) == 3 and dtypes.category(like._data.dtype) != 3:
-        raise RuntimeError(f"{label}: {name!r} is {value.dtype} in the state dict, which a {like.dtype} tensor cannot hold")
-    return value.to(like.device, like.dtype)  # type: ignore[attr-defined, no-any-return]
+        raise RuntimeError(
+            f"{label}: {name!r} is {value.dtype} in the state dict, which a {like.dtype} tensor cannot hold"
+        )
+    return value.to(like.device, like.dtype)  # type: ignore[attr-defined]
 
 
 def _assign(owner: Module, name: str, before: Tensor, value: Tensor) -> None:
