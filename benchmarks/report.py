@@ -15,9 +15,9 @@ SCHEMA = 1
 HEADERS = ("row", "device", "wall", "iqr", "min", "n", "device time", "transfer", "GFLOP/s", "error", "speed-up")
 NOTE = """\
 All in float32; times are medians. Wall: the host's clock, the device synchronised before and after. Device time: the
-device's own events around the same calls. Transfer: inputs there and the result back, not part of the two. Speed-up over
-the first device, by wall / device / wall with transfer; none is given where results differ. Small sizes are often faster
-on the CPU: each call costs a GPU some microseconds to launch."""
+device's own events around the same calls. Transfer: inputs there and the result back, not part of the two. Speed-up
+over the first device, by wall / device / wall with transfer; none is given where results differ. Small sizes are often
+faster on the CPU: each call costs a GPU some microseconds to launch."""
 
 
 def format_time(seconds: float) -> str:
