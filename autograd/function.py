@@ -69,7 +69,7 @@ class FunctionContext:
 
 
 def _output_edge(node: Any, index: int) -> Any:
-    return node if len(node.output_meta) == 1 else OutputSlot(node, index)
+    return node if len(node.output_meta) == 1 else OutputSlot(node, index, node.output_meta[index][0])
 
 
 class _Label:
@@ -212,6 +212,7 @@ class Function:
         node.inputs = tuple([e for a, e in zip(args, edges, strict=True) if isinstance(a, Tensor)])
         node.sequence = next_sequence()
         node.hooks = None
+        node.shape = results[differentiable[0]]._data.shape if len(differentiable) == 1 else None
         node.device = first._device
         node.where = where()
         node.op = _Label(cls.__name__)
@@ -226,7 +227,7 @@ class Function:
             r = results[i]
             if id(r) in ctx._dirty:
                 bump(r)
-            r._node = node if len(differentiable) == 1 else OutputSlot(node, slot)
+            r._node = node if len(differentiable) == 1 else OutputSlot(node, slot, r._data.shape)
         ctx._saved = _pack(ctx, args, edges, results, differentiable)
         return tuple(results) if isinstance(result, tuple) else results[0]
 

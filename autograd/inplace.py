@@ -120,8 +120,8 @@ def adopt(caller: str, x: Tensor, result: Tensor) -> None:
         "view_scatter",
         (tracked_node(base), node),
         x._device,
+        base._data.shape,
         saved_steps=view.steps,
-        saved_y_shape=x._data.shape,
     )
     # the node of x (and of every other view of the base) is made anew from the base when it is next asked for
 

@@ -189,6 +189,14 @@ def _constant(value: float, like: Tensor) -> Tensor | None:
     return found  # type: ignore[no-any-return]
 
 
+def constant(value: float, like: Tensor) -> Any:
+    """A Python number as a constant of ``like``'s dtype, or the number itself where promotion has to decide."""
+    found = like._device.constants.get((value, like._data.dtype))
+    if found is None:
+        found = _constant(value, like)
+    return value if found is None else found
+
+
 def result_dtype(values: list[Any]) -> np.dtype[Any]:
     """PyTorch's result type of tensors and Python numbers."""
     groups: list[np.dtype[Any] | None] = [None, None, None]  # dimensioned tensors, 0-d tensors, numbers
@@ -349,11 +357,12 @@ def tracked_node(t: Tensor) -> Any:
     return t._node if t._view is None else view_edge(t)
 
 
-def make_node(op_name: str, inputs: tuple[Any, ...], device: Device, **saved: Any) -> Node:
+def make_node(op_name: str, inputs: tuple[Any, ...], device: Device, shape: tuple[int, ...], **saved: Any) -> Node:
     """A node of ``op_name`` built by hand (in-place writes)."""
     node_type = OPS[op_name].node_type
     node: Node = object.__new__(node_type)
     node.inputs = inputs
+    node.shape = shape
     node.sequence = next_sequence()
     node.hooks = None
     node.device = device

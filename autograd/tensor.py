@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.node import Leaf, RemovableHandle, View, add_hook
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class ElementCount(int):
         return self.shape[dim]
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An n-dimensional array that records what is computed with it.
 
     Made by :func:`chainrule.tensor`, the other creation functions, and by operations. ``Tensor(2, 3)`` and

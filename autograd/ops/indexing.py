@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.inplace import _check_writable, _records, adopt
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import normal_axis
@@ -225,7 +226,7 @@ def getitem_of(x: Tensor, index: Any) -> Tensor:
     return xp_of_tensors.take_at(x, *tensors, layout=layout)  # type: ignore[no-any-return]
 
 
-Tensor.__getitem__ = getitem_of  # type: ignore[attr-defined]
+TensorMethods.__getitem__ = getitem_of  # type: ignore
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -317,7 +318,7 @@ def _store(x: Tensor, part: Any, value: Tensor) -> None:
     bump(x)
 
 
-Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+TensorMethods.__setitem__ = setitem  # type: ignore
 
 
 # ---- along a dimension ----------------------------------------------------------------------------------------------
