@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from chainrule.autograd.modes import no_grad
 from chainrule.autograd.random import Generator
-from chainrule.autograd.runtime import describe
+from chainrule.autograd.runtime import bump, describe
 from chainrule.autograd.tensor import Tensor
 
 _GAINS = {
@@ -85,9 +84,11 @@ def trunc_normal_(
         True
     """
     # uniform between the two values of the distribution function, then through its inverse (on the host)
-    low, high = (float(scipy.special.ndtr((bound - mean) / std)) for bound in (a, b))
+    from scipy import special  # a third of a second that most programs need not spend
+
+    low, high = (float(special.ndtr((bound - mean) / std)) for bound in (a, b))
     uniform_(tensor, low, high, generator)
-    values = scipy.special.ndtri(tensor.numpy(force=True).astype(np.float64)) * std + mean
+    values = special.ndtri(tensor.numpy(force=True).astype(np.float64)) * std + mean
     return _write(tensor, np.clip(values, a, b))
 
 
@@ -95,7 +96,7 @@ def _write(tensor: Tensor, host: Any) -> Tensor:
     device = tensor._device
     array = np.ascontiguousarray(host.astype(tensor._data.dtype))
     tensor._data[...] = array if device.type == "cpu" else device.backend.from_host(array, device.index or 0)
-    tensor._version[0] += 1
+    bump(tensor)
     return tensor
 
 
