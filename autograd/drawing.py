@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from chainrule.autograd.graph import EdgeRecord, Graph, NodeRecord, record_graph
-from chainrule.autograd.graph_shapes import Shape
+from chainrule.autograd.graph import EdgeRecord, Graph, NodeRecord, Shape, record_graph
 from chainrule.autograd.tensor import Tensor
 
 if TYPE_CHECKING:
