@@ -46,7 +46,10 @@ def _host_array(data: Any, dtype: Any) -> np.ndarray:
     if array.dtype.kind in "OUSV" and dtype is None or array.dtype.kind in "OUS":
         raise TypeError(f"tensor: expected numbers or nested sequences of numbers, got {data!r:.80}")
     if dtype is not None:
-        return array.astype(dtypes.as_dtype(dtype).dtype)
+        spec = dtypes.as_dtype(dtype).dtype
+        if dtypes.category(spec) == 1 and array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise RuntimeError(f"tensor: infinities and NaN cannot be converted to {dtypes.as_dtype(dtype)}")
+        return array.astype(spec)
     if array.dtype.kind == "f" and not _holds_numpy(data):
         return array.astype(dtypes.get_default_dtype().dtype)
     if array.dtype.kind == "c" and not _holds_numpy(data):
@@ -221,8 +224,10 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     where = _on(device)
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
+    if isinstance(fill_value, np.generic):  # NumPy's numbers count as Python's
+        fill_value = fill_value.item()
     spec = dtypes.as_dtype(type(fill_value)).dtype if dtype is None else dtypes.as_dtype(dtype).dtype
-    shape = _sizes("full", (size,) if not isinstance(size, int) else (size,))
+    shape = _sizes("full", (size,))
     return _finish(where.xp.full(shape, fill_value, dtype=spec), where, requires_grad)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,67 +40,94 @@ def _describe(t: Tensor, host: np.ndarray, prefix: str) -> str:
         notes.append("requires_grad=True")
     elif node is not None:
         notes.append(f"grad_fn=<{node.name()}>")
-    body = _elements(host, len(prefix))
-    return prefix + ", ".join([body, *notes]) + ")"
+    text = prefix + _elements(host, len(prefix))
+    last = len(text) - text.rfind("\n") + 1
+    for note in notes:
+        if last + len(note) + 2 > _WIDTH:
+            text += ",\n" + " " * len(prefix) + note
+            last = len(prefix) + len(note)
+        else:
+            text += ", " + note
+            last += len(note) + 2
+    return text + ")"
 
 
 def _elements(host: np.ndarray, indent: int) -> str:
     if host.size == 0:
         return "[]"
-    return _nested(host, _formatter(host), indent, host.size > _THRESHOLD)
+    return _nested(host, _formatter(_shown(host)), indent, host.size > _THRESHOLD)
 
 
-def _nested(host: np.ndarray, fmt: Any, indent: int, summarise: bool) -> str:
+def _nested(host: np.ndarray, fmt: _Format, indent: int, summarise: bool) -> str:
     if host.ndim == 0:
-        return str(fmt(host[()]))
+        return fmt(host[()])
+    cut = summarise and len(host) > 2 * _EDGE
     if host.ndim == 1:
-        return _row([fmt(v) for v in host] if not summarise or len(host) <= 2 * _EDGE else
-                    [*(fmt(v) for v in host[:_EDGE]), "...", *(fmt(v) for v in host[-_EDGE:])], indent)
-    rows: list[Any] = list(host) if not summarise or len(host) <= 2 * _EDGE else [*host[:_EDGE], None, *host[-_EDGE:]]
+        head, tail = (host[:_EDGE], host[-_EDGE:]) if cut else (host, host[:0])
+        return _row([*(fmt(v) for v in head), *([" ..."] if cut else []), *(fmt(v) for v in tail)], indent, fmt.width)
+    rows: list[Any] = [*host[:_EDGE], None, *host[-_EDGE:]] if cut else list(host)
     parts = ["..." if r is None else _nested(r, fmt, indent + 1, summarise) for r in rows]
     return "[" + ("," + "\n" * (host.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
 
 
-def _row(items: list[str], indent: int) -> str:
-    per_line = max(1, (_WIDTH - indent) // (max((len(i) for i in items), default=1) + 2))
+def _row(items: list[str], indent: int, width: int) -> str:
+    per_line = max(1, (_WIDTH - indent) // (width + 2))
     lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
-def _formatter(host: np.ndarray) -> Any:
+class _Format:
     """How every element is written: one width, and the shortest of integer, fixed and scientific that suits all."""
-    kind = dtypes.category(host.dtype)
+
+    def __init__(self, write: Callable[[Any], str], width: int) -> None:
+        self.write, self.width = write, width
+
+    def __call__(self, value: Any) -> str:
+        return self.write(value).rjust(self.width)
+
+
+def _formatter(values: np.ndarray) -> _Format:
+    kind = dtypes.category(values.dtype)
     if kind < 2:
-        width = max((len(str(v)) for v in _sample(host)), default=1)
-        return lambda v: str(v).rjust(width)
+        return _Format(str, max(len(str(v)) for v in values))
     if kind == 3:
-        return lambda v: f"{v.real:.4f}{v.imag:+.4f}j"
-    values = _sample(host).astype(np.float64)
-    finite = np.abs(values[np.isfinite(values)])
-    nonzero = finite[finite > 0]
-    whole = bool((finite == np.floor(finite)).all())
-    if nonzero.size:
-        low, high = float(nonzero.min()), float(nonzero.max())
-        scientific = high / low > 1000 and not whole or high > 1e8 or low < 1e-4
+        real, imag = _formatter(values.real), _formatter(values.imag)
+
+        def write(v: Any) -> str:
+            second = imag(v.imag).lstrip()
+            return real(v.real) + (second if second.startswith("-") else "+" + second) + "j"
+
+        return _Format(write, real.width + imag.width + 1)
+    wide = values.astype(np.float64)
+    counted = wide[np.isfinite(wide) & (wide != 0)]
+    if not counted.size:
+        return _Format(_whole, 1)
+    low, high = float(np.abs(counted).min()), float(np.abs(counted).max())
+    whole = bool((counted == np.ceil(counted)).all())
+    if high / low > 1000 or high > 1e8 or (low < 1e-4 and not whole):
+        write = _scientific
     else:
-        scientific = False
-
-    def fmt(v: Any) -> str:
-        if not np.isfinite(v):
-            return str(float(v))
-        if scientific:
-            return f"{float(v):.{_PRECISION}e}"
-        return f"{float(v):.0f}." if whole else f"{float(v):.{_PRECISION}f}"
-
-    width = max((len(fmt(v)) for v in values), default=1)
-    return lambda v: fmt(v).rjust(width) if host.ndim else fmt(v)
+        write = _whole if whole else _fixed
+    return _Format(write, max(len(write(v)) for v in counted))
 
 
-def _sample(host: np.ndarray) -> np.ndarray:
-    """The elements that will be shown."""
-    if host.size <= _THRESHOLD:
-        return host.ravel()
-    for axis in range(host.ndim):
-        if host.shape[axis] > 2 * _EDGE:
-            host = np.concatenate([host.take(range(_EDGE), axis), host.take(range(-_EDGE, 0), axis)], axis)
+def _whole(v: Any) -> str:
+    return f"{float(v):.0f}" + ("." if np.isfinite(v) else "")
+
+
+def _fixed(v: Any) -> str:
+    return f"{float(v):.{_PRECISION}f}"
+
+
+def _scientific(v: Any) -> str:
+    return f"{float(v):.{_PRECISION}e}"
+
+
+def _shown(host: np.ndarray) -> np.ndarray:
+    """The elements that will be shown, in one dimension."""
+    if host.size > _THRESHOLD:
+        for axis in range(host.ndim):
+            if host.shape[axis] > 2 * _EDGE:
+                edges = [*range(_EDGE), *range(host.shape[axis] - _EDGE, host.shape[axis])]
+                host = host.take(edges, axis)
     return host.ravel()

@@ -10,7 +10,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function
-from chainrule.autograd.runtime import harmonise
+from chainrule.autograd.runtime import cast, harmonise, result_dtype, wrap
 from chainrule.autograd.samples import Binary, Sample, Samples, Unary, normal, special
 from chainrule.autograd.tensor import Tensor
 
@@ -71,14 +71,15 @@ def divide(xp, x, y):
 
 
 @op(
-    vjp=None,
+    vjp={"x": lambda xp, g: xp.zeros_like(g), "y": lambda xp, g: xp.zeros_like(g)},
     check=Binary(-5.0, 5.0, y=(0.7, 2.0), reference=np.floor_divide),
     public="floor_divide",
     harmonise=True,
+    broadcasts=True,
     inplace=True,
 )
 def floor_divide(xp, x, y):
-    """Quotient of two tensors, rounded towards minus infinity; it has no gradient."""
+    """Quotient of two tensors, rounded towards minus infinity; its gradient is 0 everywhere."""
     return xp.floor_divide(x, y)
 
 
@@ -126,7 +127,7 @@ def _scalar_power_samples(rng: Any) -> Any:
 @op(
     vjp={
         "x": lambda xp, g, x, exponent: (
-            g * 0.0 if exponent == 0 else g * (xp.power_by_number(x, exponent=exponent - 1) * exponent)
+            xp.zeros_like(g) if exponent == 0 else g * (xp.power_by_number(x, exponent=exponent - 1) * exponent)
         )
     },
     check=Samples(_scalar_power_samples, reference=lambda x, exponent: np.power(x, exponent)),
@@ -153,6 +154,13 @@ def negative(xp, x):
     return xp.negative(x)
 
 
+def _scaled(caller: str, input: Any, other: Any, alpha: Any) -> Any:
+    """``other * alpha``; a fraction of integers is refused, as it would change the dtype of the result."""
+    if isinstance(alpha, float) and dtypes.category(result_dtype([input, other])) < 2:
+        raise RuntimeError(f"{caller}: alpha must be an integer for integer tensors, got {alpha}")
+    return other * alpha
+
+
 @function("add", inplace=True)
 def _add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """``input + alpha * other``, elementwise with broadcasting.
@@ -162,7 +170,7 @@ def _add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
         >>> cr.add(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 1.0]), alpha=10)
         tensor([11., 12.])
     """
-    return xp_of_tensors.add(input, other if alpha == 1 else other * alpha)  # type: ignore[no-any-return]
+    return xp_of_tensors.add(input, other if alpha == 1 else _scaled("add", input, other, alpha))  # type: ignore[no-any-return]
 
 
 @function("sub subtract", inplace=True)
@@ -174,7 +182,7 @@ def _sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
         >>> cr.sub(cr.tensor([1.0, 2.0]), 1.0)
         tensor([0., 1.])
     """
-    return xp_of_tensors.subtract(input, other if alpha == 1 else other * alpha)  # type: ignore[no-any-return]
+    return xp_of_tensors.subtract(input, other if alpha == 1 else _scaled("sub", input, other, alpha))  # type: ignore[no-any-return]
 
 
 @function("div divide true_divide", inplace=True)
@@ -232,13 +240,13 @@ def abs(xp, x):
     return xp.abs(x)
 
 
-@op(vjp={"x": lambda xp, g: g * 0.0}, check=Unary(reference=np.sign), public="sign", inplace=True)
+@op(vjp={"x": lambda xp, g: xp.zeros_like(g)}, check=Unary(reference=np.sign), public="sign", inplace=True)
 def sign(xp, x):
     """-1, 0 or 1; its gradient is 0 everywhere."""
     return xp.sign(x)
 
 
-@op(vjp={"x": lambda xp, g: g * 0.0}, check=Unary(reference=np.trunc), public="trunc", inplace=True)
+@op(vjp={"x": lambda xp, g: xp.zeros_like(g)}, check=Unary(reference=np.trunc), public="trunc", inplace=True)
 def trunc(xp, x):
     """The integer part; its gradient is 0 everywhere."""
     return xp.trunc(x)
@@ -298,10 +306,24 @@ def rsqrt(xp, x):
     return xp.reciprocal(xp.sqrt(x))
 
 
-@op(vjp={"x": lambda xp, g, x: g * (x + x)}, check=Unary(reference=np.square), public="square", inplace=True)
+@op(vjp={"x": lambda xp, g, x: g * (x + x)}, check=Unary(reference=np.square))
 def square(xp, x):
     """The square of each element."""
     return xp.square(x)
+
+
+@function("square", inplace=True)
+def _square(input: Tensor) -> Tensor:
+    """The square of each element; bools give int64.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.square(cr.tensor([1.0, -3.0]))
+        tensor([1., 9.])
+    """
+    if isinstance(input, Tensor) and input._data.dtype.kind == "b":
+        input = cast(input, dtypes.int64.dtype)
+    return xp_of_tensors.square(input)  # type: ignore[no-any-return]
 
 
 @op(
@@ -508,7 +530,8 @@ def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
         raise TypeError(f"where: condition must be a bool tensor, got {condition.dtype}; compare it with something first")
     from chainrule.autograd.op import OPS
 
-    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
-        input = xp_of_tensors.full_like_of(condition, value=input)
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):  # numbers go where the condition is
+        common, place = result_dtype([input, other]), condition._device
+        input, other = [wrap(place.asarray(v, common), place) for v in (input, other)]
     x, y = harmonise(OPS["where"], input, other)
     return xp_of_tensors.where(condition, x, y)

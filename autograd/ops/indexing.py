@@ -28,13 +28,29 @@ class _Slot:
 
 
 SLOT = _Slot()
+#: where a bool stands: a new dimension of length 1, from which it selects all or nothing
+NEW_SLOT = _Slot()
+
+
+def locate(x: Tensor, index: Any) -> tuple[Tensor, tuple[Any, ...], tuple[Tensor, ...]]:
+    """What an index selects from: ``x``, a layout and its index tensors.
+
+    Integers and bools next to index tensors are applied first, by a view, as PyTorch does: ``x[0, :, i]`` is
+    ``x[0][:, i]`` (NumPy would count the 0 as an index array, and move the dimension of ``i`` to the front).
+    """
+    layout, tensors = parse(x, index)
+    if not tensors or not any(p is NEW_SLOT or isinstance(p, int) for p in layout):
+        return x, layout, tensors
+    first = tuple([slice(None) if p is SLOT else None if p is NEW_SLOT else p for p in layout])
+    rest = [SLOT if isinstance(p, _Slot) else p if p is Ellipsis else slice(None) for p in layout if not isinstance(p, int)]
+    return xp_of_tensors.getitem(x, index=first), tuple(rest), tensors
 
 
 def parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], tuple[Tensor, ...]]:
     """An index as a layout and its index tensors.
 
-    The layout has ints, slices, None, one Ellipsis, and :data:`SLOT` where an integer tensor stands.
-    Masks have become integers (their ``nonzero``).
+    The layout has ints, slices, None, one Ellipsis, :data:`SLOT` where an integer tensor stands and :data:`NEW_SLOT`
+    for a bool. Masks have become integers (their ``nonzero``), 0-d integer tensors ints.
     """
     parts = index if isinstance(index, tuple) else (index,)
     layout: list[Any] = []
@@ -52,10 +68,10 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], tuple[Tensor, ...]]:
             layout.append(part)
             named = sum([_dimensions(p) for p in parts[position + 1 :]])
             consumed = max(x._data.ndim - named, consumed)
-        elif isinstance(part, (bool, np.bool_)):
-            layout += [None, SLOT]
+        elif isinstance(part, (bool, np.bool_)) or _is_scalar(part, bools=True):
+            layout.append(NEW_SLOT)
             tensors.append(wrap(x._device.asarray([0] if part else [], np.int64), x._device))
-        elif isinstance(part, (int, np.integer)):
+        elif isinstance(part, (int, np.integer)) or _is_scalar(part, bools=False):
             layout.append(_checked_int(x, int(part), consumed))
             consumed += 1
         else:
@@ -68,6 +84,13 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], tuple[Tensor, ...]]:
     if not any(p is Ellipsis for p in layout):
         layout.append(Ellipsis)
     return tuple(layout), tuple(tensors)
+
+
+def _is_scalar(part: Any, *, bools: bool) -> bool:
+    """Whether a part of an index is a 0-d tensor or array of a bool, or of an integer."""
+    if not isinstance(part, (Tensor, np.ndarray)) or part.ndim:
+        return False
+    return dtypes.category(np.dtype(part.dtype)) == (0 if bools else 1)
 
 
 def _dimensions(part: Any) -> int:
@@ -220,7 +243,7 @@ def getitem_of(x: Tensor, index: Any) -> Tensor:
     """
     if type(index) is int and x._data.ndim:  # the common case
         return xp_of_tensors.getitem(x, index=(_checked_int(x, index, 0), ...))  # type: ignore[no-any-return]
-    layout, tensors = parse(x, index)
+    x, layout, tensors = locate(x, index)
     if not tensors:
         return xp_of_tensors.getitem(x, index=layout)  # type: ignore[no-any-return]
     return xp_of_tensors.take_at(x, *tensors, layout=layout)  # type: ignore[no-any-return]
@@ -277,9 +300,9 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         if value._data.ndim:
             raise mixed_devices(_getitem_op(), x, value)
         value = value.to(x._device)  # type: ignore[attr-defined]
-    layout, tensors = parse(x, index)
     tracked = _records(x, (value,))
     _check_writable("setitem", x, tracked)
+    x, layout, tensors = locate(x, index)
     value = cast(value, x._data.dtype)
     if not tensors:
         part = xp_of_tensors.getitem(x, index=layout)

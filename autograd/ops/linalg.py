@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from typing import Any
 
@@ -52,8 +53,9 @@ def _matmul_y(xp: Any, g: Any, x: Any, x_shape: tuple[int, ...], y_shape: tuple[
         return unbroadcast(xp, _column(xp, x) * xp.reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1])), y_shape)
     if len(y_shape) == 2 and len(x_shape) > 2:
         # one product over all rows instead of a batch of products that is then summed
-        x = xp.reshape(x, shape=(-1, x_shape[-1]))
-        g = xp.reshape(g, shape=(-1, y_shape[-1]))
+        rows = math.prod(x_shape[:-1])  # -1 would be ambiguous for empty tensors
+        x = xp.reshape(x, shape=(rows, x_shape[-1]))
+        g = xp.reshape(g, shape=(rows, y_shape[-1]))
     return unbroadcast(xp, xp.matmul(matrix_transpose(xp, x), g), y_shape)
 
 
@@ -125,8 +127,9 @@ def _linear_weight(xp: Any, g: Any, x: Any) -> Any:
     if x.ndim == 1:
         return _column(xp, g) * x
     if x.ndim > 2:
-        x = xp.reshape(x, shape=(-1, x.shape[-1]))
-        g = xp.reshape(g, shape=(-1, g.shape[-1]))
+        rows = math.prod(x.shape[:-1])
+        x = xp.reshape(x, shape=(rows, x.shape[-1]))
+        g = xp.reshape(g, shape=(rows, g.shape[-1]))
     return xp.matmul(matrix_transpose(xp, g), x)
 
 

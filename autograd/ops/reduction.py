@@ -494,16 +494,21 @@ def _norm(
     if p == -math.inf:
         return xp.min(size, **keep)  # type: ignore[no-any-return]
     if p == 0:
-        return xp.sum(xp.astype(input != 0, dtype=input._data.dtype), **keep)  # type: ignore[no-any-return]
+        return xp.sum(xp.abs(xp.sign(size)), **keep)  # type: ignore[no-any-return]
     if p == 1:
         return xp.sum(size, **keep)  # type: ignore[no-any-return]
-    return xp.power_by_number(xp.sum(xp.power_by_number(size, exponent=p), **keep), exponent=1.0 / p)  # type: ignore[no-any-return]
+    if p < 1:  # the slope of |x|**p at 0 is infinite; the subgradient taken is 0
+        size = xp.where(size == 0, xp.zeros_like(size), size)
+    total = xp.sum(xp.power_by_number(size, exponent=p), **keep)
+    zero = total == 0  # the subgradient of the norm at 0 is 0
+    root = xp.power_by_number(xp.where(zero, xp.ones_like(total), total), exponent=1.0 / p)
+    return xp.where(zero, xp.zeros_like(root), root)  # type: ignore[no-any-return]
 
 
 @op(
     vjp={
         "x": lambda xp, g, x, out, axis, keepdims: (
-            keep_dims(xp, g, x.shape, axis, keepdims) * xp.exp(x - _finite(xp, keep_dims(xp, out, x.shape, axis, keepdims)))
+            keep_dims(xp, g, x.shape, axis, keepdims) * xp.exp(x - _above(xp, keep_dims(xp, out, x.shape, axis, keepdims)))
         )
     },
     check=Reduction(reference=lambda x, axis=None, keepdims=False: special.logsumexp(x, axis=axis, keepdims=keepdims)),
@@ -522,6 +527,11 @@ def logsumexp(xp, x, *, axis=None, keepdims=False):
 def _finite(xp: Any, x: Any) -> Any:
     """0 in the place of infinities: inf - inf would be nan."""
     return xp.where(xp.isfinite(x), x, xp.zeros_like(x))
+
+
+def _above(xp: Any, x: Any) -> Any:
+    """0 in the place of minus infinity, the result of minus infinities alone, whose gradient is 0."""
+    return xp.where(x == -math.inf, xp.zeros_like(x), x)
 
 
 function("logsumexp")(

@@ -287,6 +287,8 @@ def _flip(input: Tensor, *dims: Any) -> Tensor:
         tensor([2, 1, 0])
     """
     axes = tuple([normal_axis("flip", d, input._data.ndim, "dims") for d in integers("flip", dims)])
+    if len(set(axes)) != len(axes):
+        raise RuntimeError(f"flip: a dimension appears twice in dims {integers('flip', dims)}")
     return xp_of_tensors.flip(input, axis=axes)  # type: ignore[no-any-return]
 
 
