@@ -10,7 +10,7 @@ import scipy.special
 
 from chainrule.autograd.modes import no_grad
 from chainrule.autograd.random import Generator
-from chainrule.autograd.runtime import describe
+from chainrule.autograd.runtime import bump, describe
 from chainrule.autograd.tensor import Tensor
 
 _GAINS = {
@@ -95,7 +95,7 @@ def _write(tensor: Tensor, host: Any) -> Tensor:
     device = tensor._device
     array = np.ascontiguousarray(host.astype(tensor._data.dtype))
     tensor._data[...] = array if device.type == "cpu" else device.backend.from_host(array, device.index or 0)
-    tensor._version[0] += 1
+    bump(tensor)
     return tensor
 
 

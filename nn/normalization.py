@@ -6,6 +6,7 @@ from typing import Any
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.creation import ones, zeros
+from chainrule.autograd.runtime import bump
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import functional as F
 from chainrule.nn import init
@@ -90,7 +91,7 @@ class _BatchNorm(Module):
                 momentum = 1.0 / (float(seen) + 1.0)
             out = F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
             seen._data += 1  # counted once the batch was accepted
-            seen._version[0] += 1
+            bump(seen)
             return out
         return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
 

@@ -68,4 +68,4 @@ def _take_over(t: Tensor, kind: str, data: Any) -> None:
     if not isinstance(data, Tensor):
         raise TypeError(f"{kind}: data must be a Tensor, got {type(data).__name__}")
     source = data.detach()
-    t._data, t._device, t._version, t._view, t._node = source._data, source._device, source._version, source._view, None
+    t._data, t._device, t._counter, t._view, t._node = source._data, source._device, source._counter, source._view, None

@@ -10,7 +10,7 @@ from chainrule.autograd.inplace import adopt
 from chainrule.autograd.op import traced as xp
 from chainrule.autograd.public import FUNCTIONS
 from chainrule.autograd.random import Generator, keep_mask
-from chainrule.autograd.runtime import describe, wrap
+from chainrule.autograd.runtime import bump, describe, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import ops as ops
 
@@ -355,7 +355,7 @@ def _move(running: Tensor, value: Tensor, momentum: float, factor: float) -> Non
     array = running._data
     array *= 1.0 - momentum
     array += value._data * (momentum * factor)
-    running._version[0] += 1
+    bump(running)
 
 
 def dropout(
