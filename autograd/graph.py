@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.graph_arguments import argument_names, declared_op
-from chainrule.autograd.node import FREED, Leaf, OutputSlot
+from chainrule.autograd.calls import argument_names, attributes_of, constants_of, declared_op
+from chainrule.autograd.node import Leaf, OutputSlot
 from chainrule.autograd.tensor import Tensor
-
-_UNSET: Any = object()
 
 Shape = tuple[int, ...]
 
@@ -227,20 +225,19 @@ class _Builder:
         op = declared_op(node)
         arguments, edges = argument_names(node)
         sources = [(name, edge) for name, edge in edges if edge is not None]
-        for _, source in sources:
-            self._leaf(source)
+        for _, edge in sources:
+            self._leaf(edge)
         location = getattr(node, "where", None)
-        shape = node.output_meta[0][0] if node.shape is None else node.shape
         record = NodeRecord(
             id=len(self.nodes),
             kind="op",
             name=node.op.label,
-            shape=shape,
+            shape=_shape(node),
             dtype=_dtype(node),
             device=str(node.device) if getattr(node, "device", None) is not None else None,
-            attributes=_attributes(node, op, self.names.get(node)),
+            attributes=attributes_of(node, op, self.names.get(node)),
             arguments=tuple(arguments),
-            constants=_constants(node, op, arguments, {name for name, _ in sources}),
+            constants=constants_of(node, op, arguments, {name for name, _ in sources}),
             outputs_used=self.outputs_used.get(node, 1),
             function=node.name(),
             where=str(location) if location is not None else None,
@@ -322,82 +319,15 @@ def _retained(node: Any) -> float | None:
     return None if tensor is None else _norm(tensor._grad)
 
 
+def _shape(node: Any) -> Shape | None:
+    """The shape of a node's first output."""
+    meta = getattr(node, "output_meta", None)
+    return meta[0][0] if meta else node.shape
+
+
 def _dtype(node: Any) -> str | None:
     meta = getattr(node, "output_meta", None)
     if meta:
         return str(meta[0][1])
     dtype = getattr(getattr(node, "saved_out", None), "dtype", None)
     return str(dtype) if isinstance(dtype, np.dtype) else None
-
-
-def _attributes(node: Any, op: Any, name: str | None) -> dict[str, str]:
-    """What the op was called with, where that is no default; ``name`` is what the user calls the result."""
-    found = {"name": name} if name is not None else {}
-    for attribute, default in op.attributes.items() if op is not None else ():
-        value = getattr(node, f"saved_{attribute}", _UNSET)
-        if value is _UNSET or value is FREED or (type(value) is type(default) and value == default):
-            continue
-        text = format_attribute(value)
-        if text is not None:
-            found[{"axis": "dim", "axes": "dims", "keepdims": "keepdim"}.get(attribute, attribute)] = text
-    return found
-
-
-def _constants(node: Any, op: Any, arguments: list[str], tracked: set[str]) -> dict[str, str]:
-    """What the node still knows of the arguments that do not require grad."""
-    found: dict[str, str] = {}
-    if op is None:
-        return found
-    count = len(op.parameters)
-    for position, argument in enumerate(arguments):
-        if argument in tracked:
-            continue
-        parameter = op.parameters[position] if position < count else op.variadic
-        saved: Any = getattr(node, f"saved_{parameter}", None)
-        dims = getattr(node, f"saved_{parameter}_shape", None)
-        if position >= count:  # one of the variadic tensors
-            saved = saved[position - count] if isinstance(saved, tuple) else None
-            dims = None if dims is None else dims[position - count]
-        if isinstance(saved, np.ndarray) and saved.ndim == 0 and saved.dtype.kind in "fiub":
-            found[argument] = f"{saved.item():g}"
-            continue
-        if hasattr(saved, "shape"):
-            dims = saved.shape
-        if dims is not None:
-            found[argument] = f"constant {tuple(dims)}"
-        elif parameter not in op.optional:
-            found[argument] = "constant"
-    return found
-
-
-def format_attribute(value: Any) -> str | None:
-    """An attribute in a few characters; None for what has no short form.
-
-    Example:
-        >>> format_attribute((slice(1, None), None, 3))
-        '[1:, None, 3]'
-        >>> format_attribute((2, -1))
-        '(2, -1)'
-    """
-    if isinstance(value, tuple) and any(isinstance(v, slice) or v is Ellipsis for v in value):
-        return f"[{', '.join(_format_index(v) for v in value)}]"
-    if isinstance(value, slice):
-        return f"[{_format_index(value)}]"
-    if isinstance(value, np.dtype):
-        return str(value)
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype} {tuple(value.shape)}"
-    if value is None or isinstance(value, (bool, int, float, complex, str, tuple, list)):
-        text = repr(value)
-        return text if len(text) <= 40 and " object at " not in text and "<" not in text else None
-    text = str(value)
-    return text if len(text) <= 40 and "<" not in text else None
-
-
-def _format_index(value: Any) -> str:
-    if isinstance(value, slice):
-        start, stop, step = ("" if v is None else str(v) for v in (value.start, value.stop, value.step))
-        return f"{start}:{stop}" + (f":{step}" if step else "")
-    if value is Ellipsis:
-        return "..."
-    return format_attribute(value) or "?"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autograd.creation import empty
-from chainrule.autograd.runtime import counter_of
 from chainrule.autograd.tensor import Tensor
 
 
@@ -69,4 +68,4 @@ def _take_over(t: Tensor, kind: str, data: Any) -> None:
     if not isinstance(data, Tensor):
         raise TypeError(f"{kind}: data must be a Tensor, got {type(data).__name__}")
     source = data.detach()
-    t._data, t._device, t._counter, t._view, t._node = source._data, source._device, counter_of(source), source._view, None
+    t._data, t._device, t._counter, t._view, t._node = source._data, source._device, source._counter, source._view, None

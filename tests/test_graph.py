@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.autograd.calls import format_attribute
 from chainrule.autograd.function import Function
-from chainrule.autograd.graph import Graph, format_attribute, named_tensors, record_graph
+from chainrule.autograd.graph import Graph, named_tensors, record_graph
 from chainrule.autograd.location import Location, record_locations
 from chainrule.autograd.modes import mode
 from chainrule.autograd.op import OPS
@@ -211,12 +212,18 @@ def _sample_results(name):
 
 
 @pytest.mark.parametrize("name", sorted(name for name, op in OPS.items() if op.rules))
-def test_every_edge_knows_its_shape(name):
+def test_every_op_can_be_recorded(name):
+    """With the shape of its result, before its saved arrays are freed and after."""
     for result in _sample_results(name):
         results = result if isinstance(result, tuple) else (result,)
-        for t in results:
-            node = t._current_node()
-            assert node is None or node.shape == tuple(t.shape)
+        tracked = [t for t in results if t.requires_grad]
+        before = record_graph(tracked)
+        results[0].grad_fn.release()
+        after = record_graph(tracked)
+        assert [e.shape for e in after.edges] == [e.shape for e in before.edges]
+        edges_out = [e.shape for e in before.edges if before.nodes[e.target].kind == "result"]
+        assert edges_out == [tuple(t.shape) for t in tracked]
+        assert before.of_kind("op")[-1].shape == tuple(results[0].shape)
 
 
 @pytest.mark.parametrize(
