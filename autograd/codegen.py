@@ -2,13 +2,16 @@
 
 Straight-line code for the op's own arguments costs about a third of a general ``*args`` loop (a taped
 ``a + b`` on 4 floats: see ``benchmarks/overhead.py``). What is generated reads like the handwritten
-wrapper it replaces; ``print(OPS["tanh"].source)`` shows it, and tracebacks show its lines.
+wrapper it replaces; ``print(apply_source(OPS["tanh"]))`` shows it, and tracebacks show its lines.
 """
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import linecache
+import threading
+from types import FunctionType
 from typing import Any
 
 from chainrule.autograd import runtime
@@ -20,54 +23,123 @@ from chainrule.autograd.tensor import Tensor
 PUBLIC_NAMES = {"x": "input", "y": "other"}
 
 
-def compile_op(op: Op) -> None:
-    """Set ``op.apply``, ``op.node_type`` and ``op.source``."""
-    names: dict[str, Any] = {
-        "Tensor": Tensor,
-        "new": object.__new__,
-        "mode": runtime.mode,
-        "tracer": runtime.tracer,
-        "view_edge": runtime.view_edge,
-        "next_sequence": next_sequence,
-        "OutputSlot": OutputSlot,
-        "FREED": FREED,
-        "freed": freed,
-        "stale": stale,
-        "operand": runtime.operand,
-        "check_operands": runtime.operands,
-        "half_precision": runtime.half_precision,
-        "in_float32": runtime.in_float32,
-        "harmonise": runtime.harmonise,
-        "to_floating": runtime.to_floating,
-        "mixed_devices": runtime.mixed_devices,
-        "explain": runtime.explain,
-        "unbroadcast": runtime.unbroadcast,
-        "own_layout": runtime.own_layout,
-        "attach_view": runtime.attach_view,
-        "rewrap": runtime.rewrap,
-        "fill_missing": runtime.fill_missing,
-        "OP": op,
-        "traced": runtime.traced,
-        **{f"default_{k}": v for k, v in op.attributes.items()},
-        **{f"rule_{k}": v for k, v in op.rules.items()},
-    }
-    source = "\n".join([*_apply(op), *(_node(op) if op.rules else [])])
-    filename = f"<chainrule op {op.name}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    exec(compile(source, filename, "exec"), names)
-    op.source = source
-    op.apply = names[op.name if op.name.isidentifier() else "apply"]
+def prepare(op: Op) -> None:
+    """Set ``op.apply`` and ``op.node_type``. Their code is written and compiled when they are first called:
+    compiling all of it would take most of the package's import time.
+    """
+    op.names = {**_HELPERS, "OP": op}
+    op.names.update({f"default_{k}": v for k, v in op.attributes.items()})
+    op.names.update({f"rule_{k}": v for k, v in op.rules.items()})
+    op.apply = _later(op, op.name, "apply")
     op.apply.__doc__ = op.doc
     op.apply.__module__ = "chainrule.autograd.ops"
+    op.apply.__signature__ = _public_signature(op)  # type: ignore[attr-defined]
     op.node_type = Node
     if op.rules:
-        members = {
-            "__slots__": tuple(_slots(op)),
-            "op": op,
-            **{k: names[k] for k in ("run", "run_taped", "release") if k in names},
-        }
-        op.node_type = type(_camel(op.label) + "Backward", (Node,), members)
-        names["OpNode"] = op.node_type
+        methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if _saved(op) else []))}
+        op.node_type = type(
+            _camel(op.label) + "Backward",
+            (Node,),
+            {"op": op, "saves": bool(_saved(op)), "__slots__": tuple(_slots(op)), **methods},
+        )
+        op.names["OpNode"] = op.node_type
+
+
+def apply_source(op: Op) -> str:
+    """The source of the function that runs and records an op."""
+    return "\n".join(_apply(op)) + "\n"
+
+
+def node_source(op: Op) -> str:
+    """The source of the methods of an op's node; empty for an op without a gradient."""
+    return "\n".join(_node(op)) + "\n" if op.rules else ""
+
+
+_writing = threading.RLock()
+
+
+def _first_call(*args: Any, **kwargs: Any) -> Any:
+    """Stands in for generated code: writes it into this very function, and calls it again."""
+    # COMPILE and SELF are in the globals of each copy made by `_later`
+    return COMPILE(SELF)(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _later(op: Op, name: str, part: str) -> Any:
+    """A function that compiles its part of the op when it is first called, and is that function from then on.
+
+    The function object stays the same, so that it can be handed out before: only its code is replaced.
+    """
+
+    def compile_part(function: Any) -> Any:
+        with _writing:
+            if part in op.waiting:
+                write()
+        return function
+
+    def write() -> None:
+        source = apply_source(op) if part == "apply" else node_source(op)
+        filename = f"<chainrule op {op.name}, {part}>"
+        linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        made: dict[str, Any] = dict(op.names)
+        exec(compile(source, filename, "exec"), made)
+        for waiting in op.waiting.pop(part, []):
+            real = made[waiting.__name__ if part == "node" else op.name]
+            waiting.__globals__.update(op.names)
+            waiting.__defaults__ = real.__defaults__
+            waiting.__kwdefaults__ = real.__kwdefaults__
+            waiting.__code__ = real.__code__
+
+    stand_in: Any = FunctionType(_first_call.__code__, {"COMPILE": compile_part}, name)
+    stand_in.__globals__["SELF"] = stand_in
+    op.waiting.setdefault(part, []).append(stand_in)
+    return stand_in
+
+
+_HELPERS: dict[str, Any] = {
+    "__builtins__": builtins,
+    "Tensor": Tensor,
+    "new": object.__new__,
+    "mode": runtime.mode,
+    "ordinary": runtime.ordinary,
+    "where": runtime.where,
+    "view_edge": runtime.view_edge,
+    "next_sequence": next_sequence,
+    "OutputSlot": OutputSlot,
+    "FREED": FREED,
+    "freed": freed,
+    "stale": stale,
+    "operand": runtime.operand,
+    "check_operands": runtime.operands,
+    "half_precision": runtime.half_precision,
+    "in_float32": runtime.in_float32,
+    "harmonise": runtime.harmonise,
+    "to_floating": runtime.to_floating,
+    "mixed_devices": runtime.mixed_devices,
+    "explain": runtime.explain,
+    "unbroadcast": runtime.unbroadcast,
+    "own_layout": runtime.own_layout,
+    "attach_view": runtime.attach_view,
+    "rewrap": runtime.rewrap,
+    "fill_missing": runtime.fill_missing,
+    "traced": runtime.traced,
+    "counter_of": runtime.counter_of,
+}
+
+
+def _public_signature(op: Op) -> inspect.Signature:
+    """The signature that help() shows."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [
+        inspect.Parameter(_local(p), kind, default=None if p in op.optional else inspect.Parameter.empty)
+        for p in op.parameters
+    ]
+    if op.variadic:
+        parameters.append(inspect.Parameter(op.variadic, inspect.Parameter.VAR_POSITIONAL))
+    after = inspect.Parameter.KEYWORD_ONLY if op.variadic or op.optional else kind
+    required = [a for a, d in op.attributes.items() if d is inspect.Parameter.empty]
+    kind_of = inspect.Parameter.KEYWORD_ONLY if required and len(required) < len(op.attributes) else after
+    parameters += [inspect.Parameter(a, kind_of, default=d) for a, d in op.attributes.items()]
+    return inspect.Signature(parameters)
 
 
 def _camel(name: str) -> str:
@@ -97,14 +169,18 @@ def _meta(op: Op) -> list[str]:
     """Attributes, shapes and dtypes that some rule names."""
     named = {n for needs in op.needs.values() for n in needs}
     saved = set(_saved(op))
-    return sorted(n for n in named if n not in saved)
+    return sorted(n for n in named if n not in saved and not _is_own_shape(op, n))
+
+
+def _is_own_shape(op: Op, name: str) -> bool:
+    """Whether only the rule of ``x`` asks for ``x_shape``: where it runs there is an edge, which knows the shape."""
+    parameter = name.removesuffix("_shape")
+    return parameter != name and parameter in op.rules and parameter != op.variadic and _users(op, name) == [parameter]
 
 
 def _slots(op: Op) -> list[str]:
     slots = [f"saved_{n}{suffix}" for n in _saved(op) for suffix in ("", "_version", "_at")]
     slots += [f"saved_{n}" for n in _meta(op)]
-    if op.broadcasts:
-        slots.append("shapes")
     if op.outputs:
         slots.append("output_meta")
     return slots
@@ -132,10 +208,7 @@ def _check_arguments(op: Op) -> list[str]:
     required = [p for p in op.parameters if p not in op.optional]
     first = _local(required[0]) if required else f"{op.variadic}[0]"
     if op.harmonise:
-        locals_ = [_local(p) for p in op.parameters]
-        same = [f"isinstance({p}, Tensor)" for p in locals_]
-        same += [f"{p}._device is {first}._device and {p}._data.dtype is {first}._data.dtype" for p in locals_[1:]]
-        lines += [f"if not ({' and '.join(same)}):", f"    {', '.join(locals_)} = harmonise(OP, {', '.join(locals_)})"]
+        lines += _harmonise(op)
     else:
         for p in op.parameters:
             test = "if not isinstance({0}, Tensor):" if p not in op.optional else (
@@ -160,6 +233,41 @@ def _check_arguments(op: Op) -> list[str]:
                 f"        raise mixed_devices(OP, {first}, t)",
             ]
     return lines
+
+
+def _harmonise(op: Op) -> list[str]:
+    """One device and dtype for the arguments of an elementwise op; the usual two tensors pass without a call."""
+    first, *others = [_local(p) for p in op.parameters]
+    general = f"{', '.join([first, *others])} = harmonise(OP, {', '.join([first, *others])})"
+    if not others:
+        return [f"if not isinstance({first}, Tensor):", f"    {first} = operand(OP, {op.parameters[0]!r}, {first}, None)"]
+    same = " and ".join(
+        f"isinstance({o}, Tensor) and {o}._device is {first}._device and "
+        f"{o}._data.dtype is (dtype := {first}._data.dtype)"
+        for o in others
+    )
+    lines = ["try:", f"    if not ({same}):"]
+    if len(others) == 1:  # a Python number: its constant, without the general machinery
+        y = others[0]
+        lines += [
+            f"        if (type({y}) is float or type({y}) is int) and (",
+            f"            constant := {first}._device.constants.get(({y}, {first}._data.dtype))",
+            "        ) is not None:",
+            f"            {y} = constant",
+            "        else:",
+            f"            {general}",
+        ]
+    else:
+        lines.append(f"        {general}")
+    return [
+        *lines,
+        f"        dtype = {first}._data.dtype",
+        "except AttributeError:",
+        f"    if isinstance({first}, Tensor):",
+        "        raise",
+        f"    {general}",
+        f"    dtype = {first}._data.dtype",
+    ]
 
 
 def _edges(op: Op) -> list[str]:
@@ -211,10 +319,11 @@ def _half(op: Op) -> list[str]:
     if not op.arithmetic or not op.rules or op.view:
         return []
     first = f"a_{op.parameters[0]}" if op.parameters else f"a_{op.variadic}[0]"
+    dtype = "dtype" if op.harmonise and len(op.parameters) > 1 and not op.floating else f"{first}.dtype"
     tensors = ", ".join([*(_local(p) for p in op.parameters), *([f"*{op.variadic}"] if op.variadic else [])])
     attributes = "".join(f", {a}={a}" for a in op.attributes)
     return [
-        f"if {first}.dtype.itemsize == 2 and half_precision(device, {first}.dtype):",
+        f"if {dtype}.itemsize == 2 and half_precision(device, {dtype}):",
         f"    return in_float32(OP, ({tensors},){attributes})",
     ]
 
@@ -227,13 +336,13 @@ def _wrap(op: Op) -> list[str]:
         lines += ["made = []", "for array in out:", *("    " + line for line in _new_tensor("array"))]
         lines += ["    t._node = None", "    made.append(t)"]
         if op.rules:
-            lines += [f"if ({tracked}) and mode.enabled:", *("    " + line for line in _record(op))]
+            lines += [f"if ({tracked}) and (ordinary.everywhere or mode.enabled):", *("    " + line for line in _record(op))]
             lines += [
                 f"    node.output_meta = tuple([(a.shape, a.dtype) for a in out[:{op.differentiable_outputs}]])"
                 if op.differentiable_outputs > 0
                 else "    node.output_meta = tuple([(a.shape, a.dtype) for a in out])",
                 "    for i in range(len(node.output_meta)):",
-                "        made[i]._node = OutputSlot(node, i)",
+                "        made[i]._node = OutputSlot(node, i, out[i].shape)",
             ]
         if op.view:
             attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
@@ -246,7 +355,7 @@ def _wrap(op: Op) -> list[str]:
         attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
         lines.append(f"attach_view(OP, t, {v}, {attributes})")
     if op.rules:
-        lines += [f"if ({tracked}) and mode.enabled:", *("    " + line for line in _record(op)), "    t._node = node"]
+        lines += [f"if ({tracked}) and (ordinary.everywhere or mode.enabled):", *("    " + line for line in _record(op)), "    t._node = node"]
         lines += ["else:", "    t._node = None"]
     else:
         lines.append("t._node = None")
@@ -259,7 +368,7 @@ def _new_tensor(array: str) -> list[str]:
         # NumPy returns a scalar where the result is 0-dimensional
         f"t._data = {array} if type({array}) is device.array_type else device.asarray({array})",
         "t._device = device",
-        "t._version = [0]",
+        "t._counter = None",
         "t._view = None",
     ]
 
@@ -267,12 +376,13 @@ def _new_tensor(array: str) -> list[str]:
 def _record(op: Op) -> list[str]:
     edges = ", ".join(f"*e_{p}" if p == op.variadic else f"e_{p}" for p in op.rules)
     lines = [
-        "node = new(OpNode)",
+        "node = OpNode()",
         f"node.inputs = ({edges}{',' if len(op.rules) == 1 else ''})",
         "node.sequence = next_sequence()",
         "node.hooks = None",
+        *(["node.shape = t._data.shape"] if not op.outputs else ["node.shape = None"]),
         "node.device = device",
-        "node.where = None if tracer.locate is None else tracer.locate()",
+        "node.where = None if ordinary.everywhere else where()",
     ]
     for n in _saved(op):
         body = _save(op, n)
@@ -283,12 +393,6 @@ def _record(op: Op) -> list[str]:
             lines += body
     for n in _meta(op):
         lines.append(f"node.saved_{n} = {_meta_value(op, n)}")
-    if op.broadcasts:
-        shapes = [f"a_{p}.shape" for p in op.parameters]
-        lines += [
-            f"shapes = ({', '.join(shapes)},)",
-            f"node.shapes = None if {' == '.join(f'shapes[{i}]' for i in range(len(shapes)))} else shapes",
-        ]
     return lines
 
 
@@ -296,14 +400,17 @@ def _save(op: Op, name: str) -> list[str]:
     if name == op.variadic:
         return [
             f"node.saved_{name} = a_{name}",
-            f"node.saved_{name}_version = tuple([t._version for t in {name}])",
-            f"node.saved_{name}_at = tuple([t._version[0] for t in {name}])",
+            f"node.saved_{name}_version = tuple([counter_of(t) for t in {name}])",
+            f"node.saved_{name}_at = tuple([version[0] for version in node.saved_{name}_version])",
         ]
     if name in op.parameters:
         v = _local(name)
         lines = [
             f"node.saved_{name} = a_{name}",
-            f"node.saved_{name}_version = version = {v}._version",
+            f"version = {v}._counter",
+            "if version is None:",
+            f"    version = {v}._counter = [0]",
+            f"node.saved_{name}_version = version",
             f"node.saved_{name}_at = version[0]",
         ]
         if name in op.optional:
@@ -316,7 +423,7 @@ def _save(op: Op, name: str) -> list[str]:
     made = "t" if not op.outputs else f"made[{op.outputs.index(name)}]"
     return [
         f"node.saved_{name} = {made}._data",
-        f"node.saved_{name}_version = {made}._version",
+        f"node.saved_{name}_version = {made}._counter = [0]",
         f"node.saved_{name}_at = 0",
     ]
 
@@ -365,10 +472,9 @@ def _run(op: Op, taped: bool) -> list[str]:
         call = ", ".join(["xp", "g", *needs])
         lines.append(f"        r_{p} = rule_{p}({call})")
         if op.broadcasts:
-            position = op.parameters.index(p)
             lines += [
-                "        if self.shapes is not None:",
-                f"            r_{p} = unbroadcast(xp, r_{p}, self.shapes[{position}])",
+                f"        if e_{p}.shape != self.shape:",
+                f"            r_{p} = unbroadcast(xp, r_{p}, e_{p}.shape)",
             ]
         results.append(f"*r_{p}" if p == op.variadic else f"r_{p}")
     lines.append(f"    return ({', '.join(results)}{',' if len(results) == 1 else ''})")
@@ -377,6 +483,8 @@ def _run(op: Op, taped: bool) -> list[str]:
 
 def _load(op: Op, name: str, taped: bool) -> list[str]:
     """Read a saved value back; saved tensors are checked for in-place changes since."""
+    if _is_own_shape(op, name):
+        return [f"{name} = e_{name.removesuffix('_shape')}.shape"]
     if name not in _saved(op):
         return [f"{name} = self.saved_{name}"]
     lines = [f"{name} = self.saved_{name}", f"if {name} is FREED:", "    raise freed(self)"]
@@ -401,7 +509,7 @@ def _load(op: Op, name: str, taped: bool) -> list[str]:
         elif op.outputs:
             index = op.outputs.index(name)
             differentiable = op.differentiable_outputs < 0 or index < op.differentiable_outputs
-            edge = f"OutputSlot(self, {index})" if differentiable else "None"
+            edge = f"OutputSlot(self, {index}, {name}.shape)" if differentiable else "None"
         else:
             edge = "self"
         missing = f"None if {name} is None else " if name in op.optional else ""

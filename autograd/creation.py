@@ -154,7 +154,7 @@ def rebuild(cls: type, array: np.ndarray, device: str, requires_grad: bool) -> T
     """A pickled tensor again."""
     t: Tensor = object.__new__(cls)
     where = Device(device)
-    t._data, t._device, t._version, t._view, t._node = _place(np.array(array), where), where, [0], None, None
+    t._data, t._device, t._counter, t._view, t._node = _place(np.array(array), where), where, None, None, None
     return t.requires_grad_() if requires_grad else t
 
 

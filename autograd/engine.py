@@ -11,7 +11,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.modes import _GradContext
 from chainrule.autograd.node import Leaf, Node, OutputSlot
 from chainrule.autograd.op import traced
-from chainrule.autograd.runtime import tracked_node, wrap
+from chainrule.autograd.runtime import bump, tracked_node, wrap
 from chainrule.autograd.tensor import Tensor
 
 _by_sequence = attrgetter("sequence")
@@ -214,7 +214,7 @@ def _run(
                 continue
             if node.hooks is not None:
                 g = _before(node, g, create_graph)
-            if node in capture:
+            if capture and node in capture:
                 captured[node] = g
                 if type(node) is not Leaf and not any(e in needed for e in node.inputs):  # type: ignore[operator]
                     continue
@@ -233,11 +233,11 @@ def _run(
                 parts[node.index] = g if parts[node.index] is None else parts[node.index] + g
                 continue
             results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
-            if not retain_graph:
+            if node.saves and not retain_graph:
                 node.release()
             if node.hooks is not None and node.hooks.after:
                 results = _after(node, results, g, create_graph)
-            for edge, gradient in zip(node.inputs, results, strict=True):
+            for edge, gradient in zip(node.inputs, results):  # noqa: B905 - strict costs 0.1 us an op
                 if edge is None or gradient is None:
                     continue
                 before = grads.get(edge)
@@ -317,7 +317,7 @@ def _accumulate(leaf: Leaf, g: Any) -> None:
         leaf.grad = before + wrap(g, leaf.device)
     else:
         before._data += g
-        before._version[0] += 1
+        bump(before)
     if leaf.hooks is not None and leaf.hooks.accumulated:
         tensor = leaf.tensor_ref()
         if tensor is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from chainrule.autograd import dtypes
 from chainrule.autograd.modes import enable_grad, mode, no_grad
 from chainrule.autograd.node import FREED, Node, OutputSlot, freed, next_sequence, stale
-from chainrule.autograd.runtime import tracked_node, tracer, wrap
+from chainrule.autograd.runtime import bump, counter_of, tracked_node, where, wrap
 from chainrule.autograd.tensor import Tensor
 
 
@@ -69,7 +69,7 @@ class FunctionContext:
 
 
 def _output_edge(node: Any, index: int) -> Any:
-    return node if len(node.output_meta) == 1 else OutputSlot(node, index)
+    return node if len(node.output_meta) == 1 else OutputSlot(node, index, node.output_meta[index][0])
 
 
 class _Label:
@@ -212,8 +212,9 @@ class Function:
         node.inputs = tuple([e for a, e in zip(args, edges, strict=True) if isinstance(a, Tensor)])
         node.sequence = next_sequence()
         node.hooks = None
+        node.shape = results[differentiable[0]]._data.shape if len(differentiable) == 1 else None
         node.device = first._device
-        node.where = None if tracer.locate is None else tracer.locate()
+        node.where = where()
         node.op = _Label(cls.__name__)
         node.function = cls
         node.ctx = ctx
@@ -225,8 +226,8 @@ class Function:
         for slot, i in enumerate(differentiable):
             r = results[i]
             if id(r) in ctx._dirty:
-                r._version[0] += 1
-            r._node = node if len(differentiable) == 1 else OutputSlot(node, slot)
+                bump(r)
+            r._node = node if len(differentiable) == 1 else OutputSlot(node, slot, r._data.shape)
         ctx._saved = _pack(ctx, args, edges, results, differentiable)
         return tuple(results) if isinstance(result, tuple) else results[0]
 
@@ -244,6 +245,7 @@ def _pack(
         else:
             output = order.get(id(t))
             edge = by_input.get(id(t)) if output is None else None
-            packed.append((t._data, t._device, t._version, t._version[0], edge, output))
+            version = counter_of(t)
+            packed.append((t._data, t._device, version, version[0], edge, output))
     ctx._to_save = ()
     return tuple(packed)

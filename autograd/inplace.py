@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.modes import mode
+from chainrule.autograd.modes import mode, no_grad
 from chainrule.autograd.node import Leaf, Node
-from chainrule.autograd.op import OPS, Op
-from chainrule.autograd.runtime import describe, make_node, tracked_node, tracer, wrap
+from chainrule.autograd.op import Op
+from chainrule.autograd.runtime import bump, counter_of, describe, make_node, tracked_node, wrap
 from chainrule.autograd.tensor import Tensor
 
 
@@ -26,12 +26,8 @@ def make_inplace(name: str, function: Any, op: Op | None) -> Any:
         tracked = _records(input, (*args, *kwargs.values()))
         _check_writable(f"{name}_", input, tracked)
         if not tracked:
-            before = mode.enabled
-            mode.enabled = False
-            try:
+            with no_grad():
                 _write(f"{name}_", input, function(input, *args, **kwargs))
-            finally:
-                mode.enabled = before
             return input
         source = input
         if op is None or any("x" in needs for needs in op.needs.values()):
@@ -116,7 +112,7 @@ def _write(caller: str, x: Tensor, result: Tensor) -> None:
     """Put the elements of ``result`` into the memory of ``x`` and count the change."""
     _check_result(caller, x, result)
     x._data[...] = result._data
-    x._version[0] += 1
+    bump(x)
 
 
 def adopt(caller: str, x: Tensor, result: Tensor) -> None:
@@ -131,8 +127,8 @@ def adopt(caller: str, x: Tensor, result: Tensor) -> None:
     if isinstance(node, Node) and node.op.needs and "out" in _saved_names(node.op) and result._view is None:
         # what the node saved as its result is now x's memory, and guarded by x's counter
         node.saved_out = x._data  # type: ignore[attr-defined]
-        node.saved_out_version = x._version  # type: ignore[attr-defined]
-        node.saved_out_at = x._version[0]  # type: ignore[attr-defined]
+        node.saved_out_version = counter_of(x)  # type: ignore[attr-defined]
+        node.saved_out_at = counter_of(x)[0]  # type: ignore[attr-defined]
     view = x._view
     if view is None:
         x._node = node
@@ -142,8 +138,8 @@ def adopt(caller: str, x: Tensor, result: Tensor) -> None:
         "view_scatter",
         (tracked_node(base), node),
         x._device,
+        base._data.shape,
         saved_steps=view.steps,
-        saved_y_shape=x._data.shape,
     )
     # the node of x (and of every other view of the base) is made anew from the base when it is next asked for
 
@@ -158,5 +154,3 @@ def assign(x: Tensor, index: Any, value: Any) -> None:
 
     indexing.setitem(x, index, value)
 
-
-__all__ = ["OPS", "adopt", "assign", "make_inplace", "tracer"]

@@ -86,7 +86,9 @@ def add_hook(hooks: OrderedDict[int, Any], hook: Callable[..., Any]) -> Removabl
 class Edge:
     """Base of everything an edge can point to; the engine orders these by ``sequence``."""
 
-    __slots__ = ("inputs", "sequence", "hooks", "__weakref__")
+    __slots__ = ("inputs", "sequence", "hooks", "shape", "__weakref__")
+    #: shape of the tensor whose gradient arrives here (None for the node of an op with several outputs)
+    shape: tuple[int, ...]
     inputs: tuple[Any, ...]
     sequence: int
     hooks: Hooks | None
@@ -101,8 +103,10 @@ class Node(Edge):
     """One recorded operation; subclasses are generated per op and save what the op's rules name."""
 
     __slots__ = ("device", "where")
-    #: name of the op, set by the generated subclass
+    #: the declaration, set by the generated subclass
     op: Any = None
+    #: whether there are saved arrays to release
+    saves = True
     device: Any
     where: Any
 
@@ -149,8 +153,9 @@ class OutputSlot(Edge):
 
     __slots__ = ("index",)
 
-    def __init__(self, node: Node, index: int) -> None:
+    def __init__(self, node: Node, index: int, shape: tuple[int, ...]) -> None:
         self.inputs = (node,)
+        self.shape = shape
         self.index = index
         self.sequence = next_sequence()
         self.hooks = None
@@ -165,7 +170,7 @@ class Leaf(Edge):
     It refers to the tensor weakly (the tensor owns the leaf), and lives on in graphs.
     """
 
-    __slots__ = ("grad", "tensor_ref", "shape", "dtype", "device")
+    __slots__ = ("grad", "tensor_ref", "dtype", "device")
 
     def __init__(self, tensor: Tensor) -> None:
         self.inputs = ()

@@ -11,7 +11,7 @@ it needs, and only that is saved: a tensor argument (``x``), its shape (``x_shap
 of the result; of a multi-output op it is the tuple of the gradients of its differentiable outputs.
 
 The wrapper that runs and records an op is generated here as straight-line code for the op's own
-arity (see ``codegen.py``); :attr:`Op.source` shows it.
+arity (see ``codegen.py``, whose ``apply_source(op)`` shows it).
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Op:
             differentiable_outputs if differentiable_outputs is not None else len(outputs) if outputs else 1
         )
         self.needs = {argument: self._needs(argument, rule) for argument, rule in self.rules.items()}
-        self.source = ""
+        #: what the generated code refers to, and the functions whose code is not written yet (codegen.py)
+        self.names: dict[str, Any] = {}
+        self.waiting: dict[str, list[Any]] = {}
         self.apply: Callable[..., Any]
         self.node_type: type[Node]
 
@@ -77,7 +79,11 @@ class Op:
         """The names a rule asks for, checked against what there is to save."""
         if argument not in self.parameters and argument != self.variadic:
             raise TypeError(f"op {self.name!r}: vjp has a rule for {argument!r}, which is no tensor argument")
-        first_two, names = list(inspect.signature(rule).parameters)[:2], list(inspect.signature(rule).parameters)[2:]
+        code = rule.__code__
+        if code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+            raise TypeError(f"op {self.name!r}: the rule for {argument!r} must name what it needs, without * or **")
+        taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]  # ten times as fast as inspect.signature
+        first_two, names = list(taken[:2]), taken[2:]
         if first_two != ["xp", "g"]:
             raise TypeError(f"op {self.name!r}: the rule for {argument!r} must take (xp, g, ...), got {first_two}")
         tensors = [*self.parameters, *([self.variadic] if self.variadic else [])]
@@ -173,7 +179,8 @@ def op(
     """
 
     def declare(forward: Callable[..., Any]) -> Any:
-        from chainrule.autograd import codegen, public as public_names
+        from chainrule.autograd import codegen
+        from chainrule.autograd import public as public_names
 
         op_name = name or forward.__name__
         record = Op(
@@ -192,7 +199,7 @@ def op(
             arithmetic=arithmetic,
         )
         register_forward(op_name, forward)
-        codegen.compile_op(record)
+        codegen.prepare(record)
         OPS[op_name] = record
         setattr(traced, op_name, record.apply)
         if record.public:

@@ -7,17 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import traced as xp
 from chainrule.autograd.ops.elementwise import _pow
 from chainrule.autograd.ops.linalg import _matmul
 from chainrule.autograd.public import FUNCTIONS
+from chainrule.autograd.runtime import constant
 from chainrule.autograd.tensor import Tensor
 
 _ACCEPTED = (Tensor, numbers.Number, np.ndarray, np.generic)
 
 
 def _reflected(f: Any) -> Any:
+    """``number op tensor``: the number becomes a constant first, which is quicker than letting the op find out."""
+
     def reflected(self: Tensor, other: Any) -> Any:
+        if type(other) is float or type(other) is int:
+            return f(constant(other, self), self)
         return f(other, self) if isinstance(other, _ACCEPTED) else NotImplemented
 
     return reflected
@@ -47,8 +53,8 @@ for _name, _function in {
     "matmul": _matmul,
     "pow": _power,
 }.items():
-    setattr(Tensor, f"__{_name}__", _function)
-    setattr(Tensor, f"__r{_name}__", _reflected(_pow if _name == "pow" else _function))
+    setattr(TensorMethods, f"__{_name}__", _function)
+    setattr(TensorMethods, f"__r{_name}__", _reflected(_pow if _name == "pow" else _function))
 
 for _name, _function in {
     "eq": xp.equal,
@@ -58,12 +64,12 @@ for _name, _function in {
     "gt": xp.greater,
     "ge": xp.greater_equal,
 }.items():
-    setattr(Tensor, f"__{_name}__", _comparison(_function))
+    setattr(TensorMethods, f"__{_name}__", _comparison(_function))
 
-Tensor.__neg__ = xp.negative  # type: ignore[attr-defined]
-Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
-Tensor.__abs__ = xp.abs  # type: ignore[attr-defined]
-Tensor.__invert__ = xp.bitwise_invert  # type: ignore[attr-defined]
+TensorMethods.__neg__ = xp.negative
+TensorMethods.__pos__ = lambda self: self
+TensorMethods.__abs__ = xp.abs
+TensorMethods.__invert__ = xp.bitwise_invert
 
 for _name, _public in {
     "iadd": "add_",
@@ -74,4 +80,4 @@ for _name, _public in {
     "imod": "remainder_",
     "ipow": "pow_",
 }.items():
-    setattr(Tensor, f"__{_name}__", FUNCTIONS[_public])
+    setattr(TensorMethods, f"__{_name}__", FUNCTIONS[_public])

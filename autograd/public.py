@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from chainrule.autograd.inplace import make_inplace
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import Op
-from chainrule.autograd.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,7 +64,7 @@ def method_only(names: str = "") -> Callable[[F], F]:
 
     def decorate(f: F) -> F:
         for name in (names or f.__name__).split():
-            setattr(Tensor, name, f)
+            setattr(TensorMethods, name, f)
         return f
 
     return decorate
@@ -75,7 +75,7 @@ def _attach(name: str, f: Callable[..., Any], method: bool) -> None:
         raise ValueError(f"the public name {name!r} is taken twice")
     FUNCTIONS[name] = f
     if method:
-        setattr(Tensor, name, f)
+        setattr(TensorMethods, name, f)
 
 
 def _with_torch_signature(op: Op) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.modes import mode as mode
+from chainrule.autograd.modes import ordinary as ordinary
 from chainrule.autograd.node import Leaf, Node, View, next_sequence
 from chainrule.autograd.op import OPS, Op, traced
 from chainrule.autograd.tensor import Tensor
@@ -25,10 +25,39 @@ _CONSTANTS_KEPT = 4096
 class Tracer:
     """Set ``locate`` to record where each node was made (anomaly mode, recording)."""
 
-    locate: Callable[[], Any] | None = None
+    def __init__(self) -> None:
+        self._locate: Callable[[], Any] | None = None
+
+    @property
+    def locate(self) -> Callable[[], Any] | None:
+        """Gives the place of the running operation; None when nothing is traced."""
+        return self._locate
+
+    @locate.setter
+    def locate(self, locate: Callable[[], Any] | None) -> None:
+        ordinary.count((locate is not None) - (self._locate is not None))
+        self._locate = locate
 
 
 tracer = Tracer()
+
+
+def where() -> Any:
+    """The place of the running operation while it is traced, else None."""
+    return None if tracer.locate is None else tracer.locate()
+
+
+def counter_of(t: Tensor) -> list[int]:
+    """The version counter of a tensor, made when something first needs to notice changes."""
+    counter = t._counter
+    if counter is None:
+        counter = t._counter = [0]
+    return counter
+
+
+def bump(t: Tensor) -> None:
+    """Count an in-place change."""
+    counter_of(t)[0] += 1
 
 
 def wrap(array: Any, device: Device, node: Any = None) -> Tensor:
@@ -36,7 +65,7 @@ def wrap(array: Any, device: Device, node: Any = None) -> Tensor:
     t: Tensor = object.__new__(Tensor)
     t._data = array if type(array) is device.array_type else device.asarray(array)
     t._device = device
-    t._version = [0]
+    t._counter = None
     t._view = None
     t._node = node
     return t
@@ -102,13 +131,12 @@ def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
     Tensors with dimensions decide; 0-d tensors and Python or NumPy scalars only matter when they are of a
     higher category (bool < integer < floating point < complex).
     """
-    if len(values) == 2:  # the common case, tensor and Python number, without the general machinery
+    if len(values) == 2:
         x, y = values
-        if isinstance(x, Tensor):
-            if type(y) is float or type(y) is int:
-                constant = _constant(y, x)
-                if constant is not None:
-                    return x, constant
+        if isinstance(x, Tensor) and (type(y) is float or type(y) is int):
+            constant = _constant(y, x)
+            if constant is not None:
+                return x, constant
         elif (type(x) is float or type(x) is int) and isinstance(y, Tensor):
             constant = _constant(x, y)
             if constant is not None:
@@ -139,27 +167,34 @@ def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
 
 
 def _constant(value: float, like: Tensor) -> Tensor | None:
-    """A Python number as a cached 0-d tensor of ``like``'s dtype (NumPy takes twice as long on a Python float)."""
-    data = like._data
-    if type(value) is float:
-        if data.dtype not in dtypes.DIFFERENTIABLE:
-            return None
-    elif data.dtype.kind == "b":
+    """A Python number as a 0-d tensor of ``like``'s dtype; None where it would not stay that dtype.
+
+    Kept for floating dtypes, because NumPy takes twice as long on a Python float as on a 0-d array.
+    """
+    dtype = like._data.dtype
+    floating = dtype in dtypes.DIFFERENTIABLE
+    if not floating and (type(value) is float or dtype.kind == "b"):
         return None
+    if not floating:
+        return wrap(like._device.asarray(value, dtype), like._device)
     constants = like._device.constants
-    key = (value, data.dtype)
-    found = constants.get(key) if value else None
+    found = constants.get((value, dtype)) if value else None
     if found is None:
-        if isinstance(value, float) and math.isfinite(value) and data.dtype == np.float16 and abs(value) > 65504:
-            array = like._device.asarray(np.inf if value > 0 else -np.inf, data.dtype)
-        else:
-            array = like._device.asarray(value, data.dtype)
-        found = wrap(array, like._device)
+        with np.errstate(over="ignore"):  # beyond the largest float16 is inf, as in PyTorch
+            found = wrap(like._device.asarray(np.asarray(value).astype(dtype)), like._device)
         if value:  # 0.0 and -0.0 are equal keys
             if len(constants) >= _CONSTANTS_KEPT:
                 constants.clear()
-            constants[key] = found
+            constants[value, dtype] = found
     return found  # type: ignore[no-any-return]
+
+
+def constant(value: float, like: Tensor) -> Any:
+    """A Python number as a constant of ``like``'s dtype, or the number itself where promotion has to decide."""
+    found = like._device.constants.get((value, like._data.dtype))
+    if found is None:
+        found = _constant(value, like)
+    return value if found is None else found
 
 
 def result_dtype(values: list[Any]) -> np.dtype[Any]:
@@ -280,14 +315,14 @@ def attach_view(op: Op, t: Tensor, x: Tensor, attributes: dict[str, Any], output
     """Make ``t`` a view of ``x``: shared version counter, and the steps that lead from the base to it."""
     if op.view == "maybe" and not _shares(x._data, t._data):
         return
-    t._version = x._version
+    counter = t._counter = counter_of(x)
     outer = x._view
     base, steps, kind = (x, (), "single") if outer is None else (outer.base, outer.steps, outer.kind)
     if output is not None:
         kind = "multi"
     if not mode.enabled and base._node is not None:
         kind = "no_grad"
-    t._view = View(base, (*steps, (op, attributes, output)), x._version[0], kind)
+    t._view = View(base, (*steps, (op, attributes, output)), counter[0], kind)
 
 
 def _shares(x: Any, y: Any) -> bool:
@@ -308,8 +343,9 @@ def view_edge(t: Tensor) -> Any:
     """The node of a view, made anew when its base or a sibling was changed in place since."""
     view = t._view
     assert view is not None
-    if t._version[0] != view.version and mode.enabled:
-        view.version = t._version[0]
+    version = counter_of(t)[0]
+    if version != view.version and mode.enabled:
+        view.version = version
         if view.kind != "no_grad":
             base = wrap(view.base._data, t._device, view.base._node)
             t._node = None if base._node is None else tracked_node(replay(traced, base, view.steps))
@@ -321,15 +357,16 @@ def tracked_node(t: Tensor) -> Any:
     return t._node if t._view is None else view_edge(t)
 
 
-def make_node(op_name: str, inputs: tuple[Any, ...], device: Device, **saved: Any) -> Node:
+def make_node(op_name: str, inputs: tuple[Any, ...], device: Device, shape: tuple[int, ...], **saved: Any) -> Node:
     """A node of ``op_name`` built by hand (in-place writes)."""
     node_type = OPS[op_name].node_type
     node: Node = object.__new__(node_type)
     node.inputs = inputs
+    node.shape = shape
     node.sequence = next_sequence()
     node.hooks = None
     node.device = device
-    node.where = None if tracer.locate is None else tracer.locate()
+    node.where = where()
     for name, value in saved.items():
         setattr(node, name, value)
     return node

@@ -7,6 +7,7 @@ devices. See ``tests/test_ops.py``.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,20 @@ from typing import Any
 import numpy as np
 
 Generator = np.random.Generator
+
+
+class _OnFirstUse:
+    """A module for references, imported when a check first runs (SciPy would triple the import time)."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+special = _OnFirstUse("scipy.special")
+signal = _OnFirstUse("scipy.signal")
 
 
 @dataclass

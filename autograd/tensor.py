@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.node import Leaf, RemovableHandle, View, add_hook
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class ElementCount(int):
         return self.shape[dim]
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An n-dimensional array that records what is computed with it.
 
     Made by :func:`chainrule.tensor`, the other creation functions, and by operations. ``Tensor(2, 3)`` and
@@ -64,10 +65,10 @@ class Tensor:
         tensor([2., 4., 6.])
     """
 
-    __slots__ = ("_data", "_device", "_version", "_view", "_node", "__weakref__", "__dict__")
+    __slots__ = ("_data", "_device", "_counter", "_view", "_node", "__weakref__", "__dict__")
     _data: Any  # the backend's array
     _device: Device
-    _version: list[int]  # [number of in-place changes], shared by all tensors on the same memory
+    _counter: list[int] | None  # [in-place changes], shared by all tensors on the same memory; None before any is noted
     _view: View | None
     _node: Any  # the node that made it, a Leaf when it requires grad, or None
     _grad: Tensor | None = None  # of tensors that are no leaf; a Leaf keeps its own
@@ -79,7 +80,7 @@ class Tensor:
         from chainrule.autograd.creation import legacy_tensor
 
         made = legacy_tensor(*data, device=device)
-        self._data, self._device, self._version, self._view, self._node = made._data, made._device, [0], None, None
+        self._data, self._device, self._counter, self._view, self._node = made._data, made._device, None, None, None
 
     # ---- what it is -------------------------------------------------------------------------------------------------
 
@@ -217,6 +218,11 @@ class Tensor:
         return view_edge(self)
 
     @property
+    def _version(self) -> int:
+        """How often its memory was changed in place."""
+        return 0 if self._counter is None else self._counter[0]
+
+    @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user and not by a recorded operation."""
         node = self._current_node()
@@ -278,17 +284,21 @@ class Tensor:
         if self._view is None and not self._data.flags.c_contiguous:
             self._data = self._device.xp.ascontiguousarray(self._data)
         t: Tensor = object.__new__(Tensor)
-        t._data, t._device, t._version, t._node = self._data, self._device, self._version, None
+        if self._counter is None:
+            self._counter = [0]
+        t._data, t._device, t._counter, t._node = self._data, self._device, self._counter, None
         t._view = None
         if self._view is not None and not self._data.flags.c_contiguous:
-            t._view = View(t.__class__._alias(t), (), t._version[0], "single")
+            t._view = View(Tensor._alias(t), (), self._counter[0], "single")
         return t
 
     @staticmethod
     def _alias(t: Tensor) -> Tensor:
         """A second handle on the same memory, outside the graph."""
+        if t._counter is None:
+            t._counter = [0]
         other: Tensor = object.__new__(Tensor)
-        other._data, other._device, other._version, other._view, other._node = t._data, t._device, t._version, None, None
+        other._data, other._device, other._counter, other._view, other._node = t._data, t._device, t._counter, None, None
         return other
 
     def detach_(self) -> Tensor:
@@ -437,7 +447,7 @@ class Tensor:
         if not self.is_leaf:
             raise RuntimeError("deepcopy: only leaf tensors can be deep-copied; detach() or clone() this one first")
         t: Tensor = object.__new__(type(self))
-        t._data, t._device, t._version, t._view, t._node = self._data.copy(), self._device, [0], None, None
+        t._data, t._device, t._counter, t._view, t._node = self._data.copy(), self._device, None, None, None
         memo[id(self)] = t
         for name, value in self.__dict__.items():
             t.__dict__[name] = copy.deepcopy(value, memo)

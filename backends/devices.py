@@ -81,25 +81,12 @@ class device:
             index = 0
         found = cls._interned.get((kind, index))
         if found is None:
-            found = object.__new__(cls)
+            found = object.__new__(_UnloadedDevice)
             found.type, found.index = kind, index
             found.constants = {}
             found._outer = threading.local()
             cls._interned[kind, index] = found
         return found
-
-    def __getattr__(self, name: str) -> Any:
-        # Reached only while a slot is unset: the backend is loaded when a device is used, not when it is named.
-        if name not in ("backend", "xp", "array_type", "asarray"):
-            raise AttributeError(f"device has no attribute {name!r}")
-        backend = backend_for(self.type)
-        if self.index is not None and self.index >= backend.device_count():
-            raise RuntimeError(f"{self}: this machine has {backend.device_count()} device(s) of type {self.type!r}")
-        self.backend = backend
-        self.xp = backend.xp
-        self.array_type = backend.array_type
-        self.asarray = backend.asarray
-        return getattr(self, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (device, (str(self),))
@@ -126,6 +113,28 @@ class device:
 
     def __exit__(self, *error: object) -> None:
         _scope.device = self._outer.stack.pop()
+
+
+class _UnloadedDevice(device):
+    """A device that was named but not used yet: the first use loads its backend and makes it a plain ``device``.
+
+    The hot path reads ``device.xp`` on every op; a class with ``__getattr__`` would pay 50 ns each time.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("backend", "xp", "array_type", "asarray"):
+            raise AttributeError(f"device has no attribute {name!r}")
+        backend = backend_for(self.type)
+        if self.index is not None and self.index >= backend.device_count():
+            raise RuntimeError(f"{self}: this machine has {backend.device_count()} device(s) of type {self.type!r}")
+        self.backend = backend
+        self.xp = backend.xp
+        self.array_type = backend.array_type
+        self.asarray = backend.asarray
+        self.__class__ = device
+        return getattr(self, name)
 
 
 class _Scope(threading.local):

@@ -234,7 +234,7 @@ class GuardArray:
     def scatter_add(self, slices: Any, value: Any) -> None:
         if self.dtype.char not in "ilqefdILQ" or (self.dtype.kind == "i" and self.dtype.itemsize != 4):
             raise TypeError(
-                f"scatter_add only supports int32, float16, float32, float64, uint32, uint64, as data type, got {self.dtype}"
+                f"scatter_add only supports int32, float16, float32, float64, uint32, uint64, got {self.dtype}"
             )
         plain, _ = guard_index.prepare(slices, self.shape, GuardArray)
         np.add.at(self._array, plain, np.asarray(_operand("scatter_add", value)).astype(self.dtype))

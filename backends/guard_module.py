@@ -20,7 +20,8 @@ _FROM_HOST = frozenset({"array", "asarray", "asanyarray", "ascontiguousarray", "
 
 #: Functions whose first argument may be a scalar or a list.
 _ANY_FIRST = _FROM_HOST | {
-    "shape", "ndim", "size", "isscalar", "isclose", "allclose", "array_equal", "array_equiv", "iscomplexobj", "isrealobj",
+    "shape", "ndim", "size", "isscalar", "isclose", "allclose", "array_equal", "array_equiv",
+    "iscomplexobj", "isrealobj",
 }  # fmt: skip
 
 #: Parameter names that CuPy uses for "an array of mine", and for "a sequence of them".
@@ -148,7 +149,7 @@ def _numpy_names(function: Any, spec: dict[str, Any], args: Any, kwargs: dict[st
     return args, kwargs
 
 
-# ---- functions that are not NumPy's, or not as NumPy has them -----------------------------------------------------------
+# ---- functions that are not NumPy's, or not as NumPy has them ---------------------------------------------------------
 
 
 def _take(a: Any, indices: Any, axis: Any = None, out: Any = None) -> Any:

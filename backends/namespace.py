@@ -11,6 +11,7 @@ There is one :class:`ArrayNamespace` per backend. ``xp.f`` is, in this order,
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 from chainrule.backends.shims import memory_shims, standard_shims
@@ -37,6 +38,10 @@ zeros_like tril triu matmul tensordot einsum take take_along_axis result_type ca
 """.split()  # noqa: SIM905
 
 
+#: every namespace made so far; ops declared later are bound to them
+_NAMESPACES: list[ArrayNamespace] = []
+
+
 class ArrayNamespace:
     """The functions that run on one backend's arrays; see the module docstring."""
 
@@ -52,18 +57,17 @@ class ArrayNamespace:
         for function, shim in memory_shims(module, scatter_add).items():
             setattr(self, function, shim)
 
-    def __getattr__(self, name: str) -> Forward:
-        """Bind the declared forward of an op on first use."""
-        forward = FORWARDS.get(name)
-        if forward is None:
-            raise AttributeError(f"xp has no function {name!r}: neither the array library nor the op registry knows it")
+        for op, forward in FORWARDS.items():
+            self.bind(op, forward)
+        _NAMESPACES.append(self)
 
-        def bound(*args: Any, **kwargs: Any) -> Any:
-            return forward(self, *args, **kwargs)
+    def bind(self, op: str, forward: Forward) -> None:
+        """Make a declared forward reachable, unless the array library or a kernel has the function.
 
-        bound.__name__ = name
-        setattr(self, name, bound)
-        return bound
+        Everything is bound beforehand: a class with ``__getattr__`` pays 50 ns for each attribute it does have.
+        """
+        if op not in self.__dict__:
+            setattr(self, op, MethodType(forward, self))
 
     def __repr__(self) -> str:
         return f"<xp of backend {self.name!r}>"
@@ -76,3 +80,5 @@ def register_forward(name: str, forward: Forward) -> None:
             f"op {name!r} is declared twice; is a module imported both as chainrule.X and as the top-level folder X?"
         )
     FORWARDS[name] = forward
+    for namespace in _NAMESPACES:
+        namespace.bind(name, forward)

@@ -68,7 +68,7 @@ def blas_in_force() -> list[str]:
         >>> all("thread" in line for line in blas_in_force())
         True
     """
-    import threadpoolctl  # type: ignore[import-untyped]
+    import threadpoolctl
 
     return [
         f"{found['internal_api']} {found['version']}, {found['num_threads']} thread(s)"

@@ -63,7 +63,8 @@ def _rows(array: np.ndarray, items: tuple[Any, ...]) -> np.ndarray | None:
             raise IndexError(f"scatter_add: index {wrong} is out of bounds for axis {axis} with size {length}")
         numbers.append(np.where(item < 0, item + length, item) if low < 0 else item)
     if len(numbers) == 1:
-        return numbers[0]
+        first: np.ndarray = numbers[0]
+        return first
     flat: np.ndarray = np.ravel_multi_index(tuple(np.broadcast_arrays(*numbers)), lengths)
     return flat
 

@@ -114,7 +114,8 @@ def standard_shims(m: Any) -> Shims:
         return m.reshape(x, shape) if copy is None else m.reshape(x, shape, copy=copy)
 
     shims: Shims = {
-        "astype": astype, "var": var, "std": std, "matrix_transpose": matrix_transpose, "argsort": argsort, "sort": sort,
+        "astype": astype, "var": var, "std": std, "matrix_transpose": matrix_transpose, "argsort": argsort,
+        "sort": sort,
         "cumulative_sum": cumulative_sum, "cumulative_prod": cumulative_prod, "clip": clip, "vecdot": vecdot,
         "count_nonzero": count_nonzero, "unstack": unstack, "isdtype": isdtype, "finfo": finfo,
     }  # fmt: skip

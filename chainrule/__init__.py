@@ -1,8 +1,57 @@
-"""chainrule: reverse-mode automatic differentiation with PyTorch's names, on NumPy and CuPy."""
-from chainrule import autograd, backends
-from chainrule.autograd.tensor import Tensor
-from chainrule.autograd.public import FUNCTIONS
-from chainrule.autograd.dtypes import *
-from chainrule.autograd.modes import *
-from chainrule.backends import device, get_default_device, set_default_device
-globals().update(FUNCTIONS)
+"""chainrule: reverse-mode automatic differentiation with PyTorch's names, on NumPy and CuPy.
+
+>>> import chainrule as cr
+>>> w = cr.tensor([1.0, 2.0], requires_grad=True)
+>>> (w * w).sum().backward()
+>>> w.grad
+tensor([2., 4.])
+"""
+
+from math import e as e
+from math import inf as inf
+from math import nan as nan
+from math import pi as pi
+
+from chainrule import autograd as autograd
+from chainrule import backends as backends
+from chainrule import cuda as cuda
+from chainrule import nn as nn
+from chainrule import optim as optim
+from chainrule import utils as utils
+from chainrule.autograd.drawing import draw as draw
+from chainrule.autograd.drawing import draw_text as draw_text
+from chainrule.autograd.dtypes import bfloat16 as bfloat16
+from chainrule.autograd.dtypes import bool_ as bool  # noqa: A004
+from chainrule.autograd.dtypes import complex64 as complex64
+from chainrule.autograd.dtypes import complex128 as complex128
+from chainrule.autograd.dtypes import dtype as dtype
+from chainrule.autograd.dtypes import float16 as float16
+from chainrule.autograd.dtypes import float16 as half
+from chainrule.autograd.dtypes import float32 as float
+from chainrule.autograd.dtypes import float32 as float32
+from chainrule.autograd.dtypes import float64 as double
+from chainrule.autograd.dtypes import float64 as float64
+from chainrule.autograd.dtypes import get_default_dtype as get_default_dtype
+from chainrule.autograd.dtypes import int8 as int8
+from chainrule.autograd.dtypes import int16 as int16
+from chainrule.autograd.dtypes import int16 as short
+from chainrule.autograd.dtypes import int32 as int
+from chainrule.autograd.dtypes import int32 as int32
+from chainrule.autograd.dtypes import int64 as int64
+from chainrule.autograd.dtypes import int64 as long
+from chainrule.autograd.dtypes import set_default_dtype as set_default_dtype
+from chainrule.autograd.dtypes import uint8 as uint8
+from chainrule.autograd.functions import *
+from chainrule.autograd.modes import enable_grad as enable_grad
+from chainrule.autograd.modes import inference_mode as inference_mode
+from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled
+from chainrule.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
+from chainrule.autograd.modes import no_grad as no_grad
+from chainrule.autograd.modes import set_grad_enabled as set_grad_enabled
+from chainrule.autograd.random import Generator as Generator
+from chainrule.autograd.tensor import Size as Size
+from chainrule.autograd.tensor import Tensor as Tensor
+from chainrule.backends.devices import device as device
+from chainrule.backends.devices import get_default_device as get_default_device
+from chainrule.backends.devices import set_default_device as set_default_device
+from chainrule.version import __version__ as __version__

@@ -108,7 +108,7 @@ def _move(t: Tensor, target: Device) -> Tensor:
     moved = wrap(target.backend.from_host(np.asarray(host), target.index or 0), target)
     node = tracked_node(t)
     if node is not None and mode.enabled:
-        moved._node = make_node("to_device", (node,), target, saved_source=t._device)
+        moved._node = make_node("to_device", (node,), target, t._data.shape, saved_source=t._device)
     return moved
 
 

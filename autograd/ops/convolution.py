@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.signal
 
 from chainrule.autograd.op import op
-from chainrule.autograd.samples import Sample, Samples, normal
+from chainrule.autograd.samples import Sample, Samples, normal, signal
 
 Pair = tuple[int, int]
 
@@ -102,7 +101,7 @@ def _reference(x: Any, weight: Any, bias: Any, stride: Pair, padding: Pair, dila
         maps = []
         for o in range(k):
             first = o // (k // groups) * c
-            total = sum(scipy.signal.correlate2d(image[first + i], wide[o, i], "valid") for i in range(c))
+            total = sum(signal.correlate2d(image[first + i], wide[o, i], "valid") for i in range(c))
             maps.append(total[:: stride[0], :: stride[1]] + (0.0 if bias is None else bias[o]))
         images.append(np.stack(maps))
     return np.stack(images)

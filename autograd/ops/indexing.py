@@ -8,11 +8,12 @@ import numpy as np
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.inplace import _check_recorded, _records, adopt, check_memory
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function, method_only
-from chainrule.autograd.runtime import cast, describe, mixed_devices, tracked_node, unbroadcast, wrap
+from chainrule.autograd.runtime import bump, cast, describe, mixed_devices, tracked_node, unbroadcast, wrap
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
 
@@ -248,7 +249,7 @@ def getitem_of(x: Tensor, index: Any) -> Tensor:
     return xp_of_tensors.take_at(x, *tensors, layout=layout)  # type: ignore[no-any-return]
 
 
-Tensor.__getitem__ = getitem_of  # type: ignore[attr-defined]
+TensorMethods.__getitem__ = getitem_of  # type: ignore
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -329,7 +330,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
             x._data[selected] = value._data
         except ValueError as error:
             raise RuntimeError(f"setitem: {error} (value: {describe(value)}; tensor: {describe(x)})") from error
-        x._version[0] += 1
+        bump(x)
         return
     source = wrap(x._data.copy(), x._device, tracked_node(x))
     adopt("setitem", x, xp_of_tensors.put_at(source, value, *tensors, layout=layout, accumulate=False))
@@ -347,10 +348,10 @@ def _store(x: Tensor, part: Any, value: Tensor) -> None:
         part[...] = value._data
     except ValueError as error:
         raise RuntimeError(f"setitem: {error} (value: {describe(value)}; tensor: {describe(x)})") from error
-    x._version[0] += 1
+    bump(x)
 
 
-Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+TensorMethods.__setitem__ = setitem  # type: ignore
 
 
 # ---- along a dimension ----------------------------------------------------------------------------------------------

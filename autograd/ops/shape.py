@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import NOT_GIVEN, function, method_only
@@ -252,8 +253,8 @@ def _matrix_transpose(input: Tensor) -> Tensor:
     return _transpose(input, -1, -2)
 
 
-Tensor.T = property(_reverse_dims)  # type: ignore[attr-defined]
-Tensor.mT = property(_matrix_transpose)  # type: ignore[attr-defined]
+TensorMethods.T = property(_reverse_dims)  # type: ignore
+TensorMethods.mT = property(_matrix_transpose)  # type: ignore
 
 
 def matrix_transpose(xp: Any, x: Any) -> Any:
@@ -533,7 +534,7 @@ def _unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 @op(
     vjp={
-        "x": lambda xp, g, steps, y_shape: xp.view_scatter(g, xp.zeros_like(replay(xp, g, steps)), steps=steps),
+        "x": lambda xp, g, steps: xp.view_scatter(g, xp.zeros_like(replay(xp, g, steps)), steps=steps),
         "y": lambda xp, g, steps: replay(xp, g, steps),
     },
     check=Samples(lambda rng: []),

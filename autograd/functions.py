@@ -1,0 +1,8 @@
+"""Every public function under PyTorch's name; ``functions.pyi`` (generated) has the signatures for type checkers."""
+
+from chainrule.autograd import creation, operators, ops, random  # noqa: F401  (they publish the functions)
+from chainrule.autograd.public import FUNCTIONS
+
+__all__ = sorted(FUNCTIONS)  # noqa: PLE0605
+
+globals().update(FUNCTIONS)

@@ -1,0 +1,420 @@
+"""Module: the base of every layer and model."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from chainrule.autograd.node import HookDict, Leaf, RemovableHandle
+from chainrule.autograd.runtime import tracer
+from chainrule.autograd.tensor import Tensor
+from chainrule.nn import hooks as _hooks
+from chainrule.nn import state as _state
+from chainrule.nn.convert import Convertible
+from chainrule.nn.locate import add_path
+from chainrule.nn.parameter import Buffer, Parameter
+from chainrule.nn.state import IncompatibleKeys
+
+M = TypeVar("M", bound="Module")
+
+_REGISTRIES = ("_parameters", "_buffers", "_modules")
+
+
+class Module(Convertible):
+    """Base of all layers and models: keeps track of the parameters, buffers and modules assigned to it.
+
+    A subclass calls ``super().__init__()``, assigns its parts as attributes, and defines ``forward``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.hidden = nn.Linear(2, 8)
+        ...         self.out = nn.Linear(8, 1)
+        ...     def forward(self, x):
+        ...         return self.out(self.hidden(x).tanh())
+        >>> net = Net()
+        >>> net(cr.zeros(4, 2)).shape
+        (4, 1)
+        >>> [name for name, _ in net.named_parameters()]
+        ['hidden.weight', 'hidden.bias', 'out.weight', 'out.bias']
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _non_persistent: set[str]
+    # made on an instance when its first hook is registered; `_hooked` sends its calls through nn/hooks.py
+    _hooked = False
+    _forward_hooks: Mapping[int, Any] = {}
+    _forward_pre_hooks: Mapping[int, Any] = {}
+    _backward_hooks: Mapping[int, Any] = {}
+
+    def __init__(self) -> None:
+        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={}, _non_persistent=set())
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; subclasses define it. Raises NotImplementedError here."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            if self._hooked or tracer.locate is not None:
+                return _hooks.call(self, args, kwargs)
+            return self.forward(*args, **kwargs)
+        except Exception as error:
+            add_path(error, self)
+            raise
+
+    # ---- attributes -------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        registries = self.__dict__
+        if "_parameters" not in registries:
+            if isinstance(value, (Parameter, Module, Buffer)):
+                raise AttributeError(
+                    f"{type(self).__name__}: {name!r} was assigned before super().__init__() was called; call it first"
+                )
+            object.__setattr__(self, name, value)
+        elif isinstance(value, Parameter):
+            self._forget(name, "_parameters")
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self._forget(name, "_modules")
+            self._modules[name] = value
+        elif isinstance(value, Buffer) and name not in self._buffers:
+            self._forget(name, "_buffers")
+            self.register_buffer(name, value, value.persistent)
+        else:
+            for registry, kind in (("_parameters", "Parameter"), ("_modules", "Module"), ("_buffers", "Tensor")):
+                if name in registries[registry]:
+                    if value is not None and not (kind == "Tensor" and isinstance(value, Tensor)):
+                        raise TypeError(
+                            f"{type(self).__name__}.{name}: expected a {kind} or None, got {type(value).__name__}; "
+                            f"delete the attribute first if it is to become something else"
+                        )
+                    registries[registry][name] = value
+                    return
+            object.__setattr__(self, name, value)
+
+    def _forget(self, name: str, keep: str) -> None:
+        """Remove ``name`` from everywhere but the registry that will hold it."""
+        self.__dict__.pop(name, None)
+        for registry in _REGISTRIES:
+            if registry != keep:
+                self.__dict__[registry].pop(name, None)
+        if keep != "_buffers":
+            self._non_persistent.discard(name)
+
+    def __getattr__(self, name: str) -> Any:
+        # reached only for names that are no ordinary attributes
+        own = self.__dict__
+        if "_parameters" in own:
+            # written out: a model's forward comes here for every layer, a layer's for every parameter
+            if name in own["_parameters"]:
+                return own["_parameters"][name]
+            if name in own["_modules"]:
+                return own["_modules"][name]
+            if name in own["_buffers"]:
+                return own["_buffers"][name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        for registry in _REGISTRIES:
+            if name in self.__dict__.get(registry, ()):
+                del self.__dict__[registry][name]
+                self._non_persistent.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
+        return sorted(name for name in names if not name[:1].isdigit())
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under ``name``; None reserves the name.
+
+        Raises TypeError when it is no Parameter, KeyError for a name that is taken or not usable.
+        """
+        self._check_name(name, "_parameters")
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"{type(self).__name__}.{name}: expected a Parameter or None, got {type(param).__name__}; wrap it in "
+                f"nn.Parameter"
+            )
+        if param is not None and not param.is_leaf:
+            raise ValueError(
+                f"{type(self).__name__}.{name}: a parameter must be a leaf, this one was computed by {param.grad_fn}"
+            )
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that moves with the module and is no parameter; in the state dict only when ``persistent``.
+
+        Raises TypeError when it is no Tensor, KeyError for a name that is taken or not usable.
+        """
+        self._check_name(name, "_buffers")
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"{type(self).__name__}.{name}: expected a Tensor or None, got {type(tensor).__name__}")
+        self._buffers[name] = tensor
+        (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Add a child module under ``name``; None reserves the name.
+
+        Raises TypeError when it is no Module, KeyError for a name that is taken or not usable.
+        """
+        self._check_name(name, "_modules")
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}.{name}: expected a Module or None, got {type(module).__name__}")
+        self._modules[name] = module
+
+    add_module = register_module
+
+    def _check_name(self, name: str, registry: str) -> None:
+        label = type(self).__name__
+        if "_parameters" not in self.__dict__:
+            raise AttributeError(f"{label}: call super().__init__() before registering {name!r}")
+        if not isinstance(name, str):
+            raise TypeError(f"{label}: the name must be a string, got {type(name).__name__}")
+        if not name or "." in name:
+            raise KeyError(f"{label}: a name must not be empty nor contain a dot, got {name!r}")
+        if name not in self.__dict__[registry] and hasattr(self, name):
+            raise KeyError(f"{label}: the attribute {name!r} exists already")
+
+    # ---- walking the tree -------------------------------------------------------------------------------------------
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all modules in it, each with its dotted name; a shared one once."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all modules in it."""
+        for _, module in self.named_modules():
+            yield module
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The direct children with their names; a shared one once."""
+        seen: set[Module] = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """The direct children."""
+        for _, module in self.named_children():
+            yield module
+
+    def _named_members(
+        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[Any] = set()
+        owners = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]
+        for path, owner in owners:
+            for name, member in owner.__dict__[registry].items():
+                if member is None or member in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(member)
+                yield (f"{path}.{name}" if path else name), member
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their dotted names; a shared one once."""
+        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters of this module, and of all modules in it if ``recurse``."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """The buffers with their dotted names; a shared one once."""
+        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers of this module, and of all modules in it if ``recurse``."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """The module with the dotted name ``target``; "" is this one. Raises AttributeError where there is none."""
+        module: Any = self
+        for part in target.split(".") if target else ():
+            found = getattr(module, part, None)
+            if not isinstance(found, Module):
+                known = ", ".join(module._modules) or "none"
+                raise AttributeError(f"{type(module).__name__} has no module {part!r} (of {target!r}); it has {known}")
+            module = found
+        return module
+
+    def _get_member(self, target: str, registry: str, kind: str) -> Any:
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if name not in owner.__dict__[registry]:
+            raise AttributeError(f"{type(owner).__name__} has no {kind} {name!r} (of {target!r})")
+        return owner.__dict__[registry][name]
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter with the dotted name ``target``. Raises AttributeError where there is none."""
+        return self._get_member(target, "_parameters", "parameter")
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with the dotted name ``target``. Raises AttributeError where there is none."""
+        return self._get_member(target, "_buffers", "buffer")
+
+    def apply(self: M, fn: Callable[[Module], None]) -> M:
+        """Call ``fn`` on every module in this one, children first, then on this one; returns it."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    # ---- state ------------------------------------------------------------------------------------------------------
+
+    def state_dict(
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> OrderedDict[str, Tensor]:
+        """Parameters and persistent buffers by dotted name, sharing the module's memory.
+
+        Args:
+            destination: a dict to fill and return.
+            prefix: put in front of every name.
+            keep_vars: the parameters themselves instead of detached tensors.
+        """
+        result = OrderedDict() if destination is None else destination
+        for name, (_, _, t) in _state.own_entries(self).items():
+            result[prefix + name] = t if keep_vars else t.detach()
+        return result
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Copy the values of a state dict (tensors or NumPy arrays) into the parameters and buffers of those names.
+
+        Args:
+            strict: names that only one side has are an error.
+            assign: take the tensors themselves instead of copying their values.
+
+        Returns:
+            the names that only one side has.
+
+        Raises:
+            RuntimeError: names (if ``strict``) or shapes differ; it lists them, and nothing was changed.
+
+        Example:
+            >>> from chainrule import nn
+            >>> nn.Linear(2, 3).load_state_dict(nn.Linear(2, 3).state_dict())
+            <All keys matched successfully>
+        """
+        return _state.load(self, state_dict, strict, assign)
+
+    def train(self: M, mode: bool = True) -> M:
+        """Switch this module and all in it to training (or evaluation) behaviour; returns it."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: mode must be True or False, got {mode!r}")
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
+        return self
+
+    def eval(self: M) -> M:
+        """Switch to evaluation behaviour: dropout off, batch norm by running statistics; returns the module."""
+        return self.train(False)
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Freeze (False) or unfreeze all parameters; returns the module."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        clear_grads(self.parameters(), set_to_none)
+
+    # ---- hooks ------------------------------------------------------------------------------------------------------
+
+    def _hook_dict(self, name: str) -> HookDict:
+        if name not in self.__dict__:
+            self.__dict__[name] = HookDict()
+        self.__dict__["_hooked"] = True
+        return self.__dict__[name]
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before each ``forward``; what it returns replaces the arguments.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs)``, which returns None or ``(args, kwargs)``.
+        """
+        return _hooks.add(self._hook_dict("_forward_pre_hooks"), (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after each ``forward``; what it returns replaces the output.
+
+        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``.
+        """
+        return _hooks.add(self._hook_dict("_forward_hooks"), (hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` once the gradients of a call's inputs are known.
+
+        Both are tuples with None where there is no gradient; what the hook returns replaces ``grad_input``.
+        """
+        return _hooks.add(self._hook_dict("_backward_hooks"), hook, prepend)
+
+    # ---- printing ---------------------------------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of the module's printed form; layers define it."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        children = [f"({name}): {_indented(repr(child))}" for name, child in self._modules.items()]
+        if not children and len(lines) <= 1:
+            return f"{self._get_name()}({extra})"
+        return f"{self._get_name()}(\n  " + "\n  ".join([*lines, *children]) + "\n)"
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")
+
+
+def clear_grads(parameters: Any, set_to_none: bool) -> None:
+    """Drop the gradients of ``parameters``, or fill them with zeros (outside of any graph)."""
+    for p in parameters:
+        node = p._node
+        if set_to_none:
+            if type(node) is Leaf:
+                node.grad = None
+            else:
+                p.grad = None
+        elif p.grad is not None:
+            if p.grad._node is not None:
+                p.grad = p.grad.detach()
+            p.grad.zero_()

@@ -1,0 +1,146 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from chainrule.optim.optimizer import Optimizer, Params
+
+#: state entry -> index of the beta by whose ``1 - beta`` PyTorch's form differs from ours
+_SCALED = {"exp_avg": 0, "exp_avg_sq": 1, "max_exp_avg_sq": 1}
+
+
+class Adam(Optimizer):
+    """Steps by the ratio of running mean and root mean square of the gradient (Kingma and Ba, 2015).
+
+    Args:
+        lr: learning rate.
+        betas: how much of the two running means is kept at each step.
+        eps: added to the root, against division by 0.
+        weight_decay: this times the parameter is added to the gradient.
+        amsgrad: divide by the largest root so far (Reddi et al., 2018).
+        maximize: ascend.
+        differentiable: record the step.
+
+    Raises:
+        ValueError: a number is out of range.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.tensor([1.0], requires_grad=True)
+        >>> optimizer = cr.optim.Adam([w], lr=0.1)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.9000])
+    """
+
+    elementwise = True
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        name = type(self).__name__
+        if len(betas) != 2 or not all(0.0 <= b < 1.0 for b in betas):
+            raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas!r}")
+        if not eps >= 0.0:
+            raise ValueError(f"{name}: eps must not be negative, got {eps}")
+        defaults = {
+            "lr": lr,
+            "betas": tuple(betas),
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "differentiable": differentiable,
+        }
+        super().__init__(params, defaults)
+
+    def init_state(self, xp: Any, p: Any, group: dict[str, Any]) -> dict[str, Any]:
+        state = {"exp_avg": xp.zeros_like(p), "exp_avg_sq": xp.zeros_like(p), "betas": tuple(group["betas"])}
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = xp.zeros_like(p)
+        return state
+
+    def update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
+        """Adam's step.
+
+        The moments are kept without their factors 1 - beta, which saves two of twelve passes over memory: with
+        m = (1 - beta1) M and v = (1 - beta2) V the factors end up in two numbers. ``state["betas"]`` are those
+        that M and V were last used with; PyTorch's m and v stay continuous when a schedule changes them.
+        """
+        beta1, beta2 = group["betas"]
+        old1, old2 = state["betas"]
+        state["betas"] = (beta1, beta2)
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        mean *= beta1 * ((1 - old1) / (1 - beta1))
+        mean += g
+        square *= beta2 * ((1 - old2) / (1 - beta2))
+        square += g * g
+        if group["amsgrad"]:
+            largest = state["max_exp_avg_sq"]
+            if old2 != beta2:
+                largest *= (1 - old2) / (1 - beta2)
+            largest[...] = square = xp.maximum(largest, square)
+        step = state["step"]
+        scale = math.sqrt((1 - beta2**step) / (1 - beta2))
+        root = xp.sqrt(square)
+        root += group["eps"] * scale
+        delta = mean / root
+        delta *= group["lr"] * ((1 - beta1) / (1 - beta1**step) * scale)
+        return delta
+
+    def export_state(self, xp: Any, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+        betas = state["betas"]
+        return {k: v * (1 - betas[_SCALED[k]]) if k in _SCALED else v for k, v in state.items() if k != "betas"}
+
+    def import_state(self, xp: Any, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+        betas = tuple(group["betas"])
+        given = {k: v / (1 - betas[_SCALED[k]]) if k in _SCALED else v for k, v in state.items()}
+        return {**given, "betas": betas}
+
+
+class AdamW(Adam):
+    """:class:`Adam` whose weight decay shrinks the parameters themselves (Loshchilov and Hutter, 2019).
+
+    The arguments are those of :class:`Adam`.
+
+    Raises:
+        ValueError: a number is out of range.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.tensor([1.0], requires_grad=True)
+        >>> optimizer = cr.optim.AdamW([w], lr=0.1, weight_decay=0.5)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.detach()
+        tensor([0.8500])
+    """
+
+    decoupled_decay = True
+
+    def __init__(
+        self,
+        params: Params,
+        lr: Any = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
