@@ -137,7 +137,7 @@ def _linear_weight(xp: Any, g: Any, x: Any) -> Any:
     vjp={
         "x": lambda xp, g, weight: xp.matmul(g, weight),
         "weight": _linear_weight,
-        "bias": lambda xp, g: unbroadcast(xp, g, (g.shape[-1],)),
+        "bias": lambda xp, g: xp.sum(g, axis=tuple(range(g.ndim - 1)), keepdims=False) if g.ndim > 1 else g,
     },
     check=Samples(
         lambda rng: [

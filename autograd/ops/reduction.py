@@ -24,6 +24,9 @@ class ValuesIndices(NamedTuple):
     indices: Tensor
 
 
+#: elements up to which a copy is quicker to make than a broadcast view
+_SMALL = 4096
+
 # ---- helpers of the rules: written for arrays and Tensors -----------------------------------------------------------
 
 
@@ -44,9 +47,10 @@ def keep_dims(xp: Any, g: Any, x_shape: tuple[int, ...], axis: Any, keepdims: bo
 
 def restore(xp: Any, g: Any, x_shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:
     """A reduced gradient repeated to the shape before the reduction."""
-    if axis is None and not keepdims:
-        return xp.broadcast_to(g, shape=x_shape)
-    return xp.broadcast_to(keep_dims(xp, g, x_shape, axis, keepdims), shape=x_shape)
+    if axis is not None or keepdims:
+        g = keep_dims(xp, g, x_shape, axis, keepdims)
+    repeat = xp.spread if math.prod(x_shape) <= _SMALL else xp.broadcast_to
+    return repeat(g, shape=x_shape)
 
 
 def count_of(x_shape: tuple[int, ...], axis: Any) -> int:
