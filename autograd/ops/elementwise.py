@@ -59,7 +59,7 @@ def multiply(xp, x, y):
 
 
 @op(
-    vjp={"x": lambda xp, g, y: g / y, "y": lambda xp, g, y, out: -(g * out) / y},
+    vjp={"x": lambda xp, g, y: g / y, "y": lambda xp, g, x, y: -(g * (x / y)) / y},
     check=Binary(0.5, 2.0, reference=np.divide),
     harmonise=True,
     floating=True,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.inplace import _check_writable, _records, adopt
+from chainrule.autograd.inplace import _check_recorded, _records, adopt, check_memory
 from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
@@ -258,7 +258,14 @@ TensorMethods.__getitem__ = getitem_of  # type: ignore
 def _put_samples(rng: Any) -> Any:
     yield Sample((normal(rng, 3, 4), normal(rng, 2, 4), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False})
     yield Sample((normal(rng, 3, 4), normal(rng), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False})
+    yield Sample((normal(rng, 3, 4), normal(rng, 1, 1, 4), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False})
     yield Sample((normal(rng, 3, 4), normal(rng, 3, 4), np.array([0, 2, 2])), {"layout": (SLOT, ...), "accumulate": True})
+
+
+def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
+    """Unbroadcast, to a shape that may have more leading dimensions of length 1 than the gradient."""
+    extra = len(shape) - g.ndim
+    return unbroadcast(xp, g, shape) if extra <= 0 else xp.reshape(unbroadcast(xp, g, shape[extra:]), shape=shape)
 
 
 def _put_reference(x: Any, y: Any, *indices: Any, layout: Any, accumulate: bool) -> Any:
@@ -275,7 +282,7 @@ def _put_reference(x: Any, y: Any, *indices: Any, layout: Any, accumulate: bool)
         "x": lambda xp, g, y_shape, indices, layout, accumulate: (
             g if accumulate else xp.put_at(g, xp.zeros_like(xp.take_at(g, *indices, layout=layout)), *indices, layout=layout)
         ),
-        "y": lambda xp, g, y_shape, indices, layout: unbroadcast(xp, xp.take_at(g, *indices, layout=layout), y_shape),
+        "y": lambda xp, g, y_shape, indices, layout: _sum_to(xp, xp.take_at(g, *indices, layout=layout), y_shape),
     },
     check=Samples(_put_samples, reference=_put_reference),
 )
@@ -301,11 +308,13 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
             raise mixed_devices(_getitem_op(), x, value)
         value = value.to(x._device)  # type: ignore[attr-defined]
     tracked = _records(x, (value,))
-    _check_writable("setitem", x, tracked)
+    if tracked:
+        _check_recorded("setitem", x)
     x, layout, tensors = locate(x, index)
     value = cast(value, x._data.dtype)
     if not tensors:
         part = xp_of_tensors.getitem(x, index=layout)
+        check_memory("setitem", part)
         shape = _squeezed(value, part._data.shape)
         if shape is not None:
             value = xp_of_tensors.reshape(value, shape=shape)
@@ -314,6 +323,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         else:
             part.copy_(value)
         return
+    check_memory("setitem", x)
     if not tracked:
         selected = fill_layout(layout, [t._data for t in tensors])
         try:

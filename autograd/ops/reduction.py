@@ -520,6 +520,8 @@ def _norm(
 )
 def logsumexp(xp, x, *, axis=None, keepdims=False):
     """``log(sum(exp(x)))`` over the given axes, without overflow."""
+    if 0 in x.shape and count_of(x.shape, axis) == 0:
+        return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
     top = _finite(xp, xp.max(x, axis=axis, keepdims=True)) if x.ndim else _finite(xp, x)
     total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
     if keepdims or not x.ndim:

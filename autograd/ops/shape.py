@@ -510,6 +510,8 @@ def _chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     if chunks < 1:
         raise RuntimeError(f"chunk: chunks must be positive, got {chunks}")
     length = input._data.shape[normal_axis("chunk", dim, input._data.ndim)]
+    if not length:
+        return _split(input, [0] * chunks, dim)
     return _split(input, max(-(-length // chunks), 1), dim)
 
 
@@ -554,5 +556,8 @@ def _unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 def view_scatter(xp, x, y, *, steps):
     """A copy of ``x`` in which the view that ``steps`` lead to is replaced by ``y``."""
     out = xp.copy(x)
-    replay(xp, out, steps)[...] = y
+    target = replay(xp, out, steps)
+    if not getattr(target.flags, "writeable", True):  # NumPy marks all that comes from an expanded array
+        target.flags.writeable = True
+    target[...] = y
     return out
