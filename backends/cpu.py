@@ -13,6 +13,7 @@ from chainrule.backends.cpu_shortcuts import SHORTCUTS
 from chainrule.backends.namespace import ArrayNamespace
 from chainrule.backends.philox import host_bits, host_fill
 
+
 class NumpyBackend(Backend):
     """Arithmetic on the CPU by NumPy."""
 

@@ -261,16 +261,16 @@ class Optimizer:
                     g = -g
                 decay, lr = group.get("weight_decay"), group["lr"]
                 if decay and self.decoupled_decay:
-                    p.mul_(1 - lr * decay)  # type: ignore[attr-defined]
+                    p.mul_(1 - lr * decay)
                 elif decay:
-                    g = g + p * decay  # type: ignore[operator]
-                p.sub_(self.update(traced, p, g, state, group))  # type: ignore[attr-defined]
+                    g = g + p * decay
+                p.sub_(self.update(traced, p, g, state, group))
                 slot.entries = {k: v for k, v in state.items() if k != "step"}
 
     @staticmethod
     def _recorded(value: Any, p: Tensor) -> Any:
         if isinstance(value, Tensor):
-            return value.clone()  # type: ignore[attr-defined]
+            return value.clone()
         return wrap(value.copy(), p._device) if isinstance(value, p._device.array_type) else value
 
     # ---- state ------------------------------------------------------------------------------------------------------

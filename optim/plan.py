@@ -172,7 +172,7 @@ def optimizer_takes(p: Tensor) -> bool:
 def placed(array: Any, device: Any, dtype: Any) -> Any:
     """An array (of any backend) or a Tensor as an array of ``device`` and ``dtype``."""
     if isinstance(array, Tensor):
-        array = array.to(device)._data  # type: ignore[attr-defined]
+        array = array.to(device)._data
     if not isinstance(array, device.array_type):
         host = array.get() if hasattr(array, "get") else array
         host = np.asarray(host)

@@ -56,7 +56,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
                 f"default_collate: the samples of a batch must have the same number of parts, got {sorted(lengths)}"
             )
         parts = [default_collate(part) for part in zip(*batch, strict=True)]
-        return type(first)(*parts) if hasattr(first, "_fields") else parts  # type: ignore[call-arg]
+        return type(first)(*parts) if hasattr(first, "_fields") else parts
     raise TypeError(
         f"default_collate: samples must be tensors, arrays, numbers, strings, or tuples, lists and dicts of them, got "
         f"{type(first).__name__}; pass a collate_fn"

@@ -92,8 +92,8 @@ class Subset(Dataset[T]):
 
     def __getitem__(self, index: Any) -> T:
         if isinstance(index, list):
-            return self.dataset[[self.indices[i] for i in index]]  # type: ignore[no-any-return]
-        return self.dataset[self.indices[index]]  # type: ignore[no-any-return]
+            return self.dataset[[self.indices[i] for i in index]]
+        return self.dataset[self.indices[index]]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -121,7 +121,7 @@ class ConcatDataset(Dataset[T]):
         if not 0 <= i < len(self):
             raise IndexError(f"ConcatDataset: index {index} is out of range for {len(self)} samples")
         which = bisect.bisect_right(self.cumulative_sizes, i)
-        return self.datasets[which][i - (self.cumulative_sizes[which - 1] if which else 0)]  # type: ignore[no-any-return]
+        return self.datasets[which][i - (self.cumulative_sizes[which - 1] if which else 0)]
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
