@@ -45,16 +45,19 @@ def _records(x: Tensor, others: tuple[Any, ...]) -> bool:
     """Whether an in-place operation on ``x`` with these arguments is recorded."""
     if not mode.enabled:
         return False
+    if x._view is not None and x._view.kind == "no_grad":  # its base is recorded: refused by _check_writable
+        return True
     return tracked_node(x) is not None or any(isinstance(o, Tensor) and tracked_node(o) is not None for o in others)
 
 
 def _check_writable(caller: str, x: Tensor, tracked: bool) -> None:
-    if x._view is not None and any(s == 0 and n > 1 for s, n in zip(x._data.strides, x._data.shape, strict=True)):
-        raise RuntimeError(
-            f"{caller}: several elements of this expanded tensor share one memory location; clone() it before writing"
-        )
-    if not tracked:
-        return
+    check_memory(caller, x)
+    if tracked:
+        _check_recorded(caller, x)
+
+
+def _check_recorded(caller: str, x: Tensor) -> None:
+    """Refuse what PyTorch refuses to record."""
     if type(x._node) is Leaf:
         raise RuntimeError(
             f"{caller}: a leaf tensor that requires grad cannot be changed in place where operations are recorded; use "
@@ -77,6 +80,21 @@ def _check_writable(caller: str, x: Tensor, tracked: bool) -> None:
                 f"{caller}: this view was made under no_grad() and is now changed where operations are recorded; make the "
                 f"view where they are recorded too"
             )
+
+
+def check_memory(caller: str, x: Tensor) -> None:
+    """Refuse to write into memory that several elements share or that is read-only."""
+    shared = x._view is not None and any(s == 0 and n > 1 for s, n in zip(x._data.strides, x._data.shape, strict=True))
+    if shared and x._data.size:
+        raise RuntimeError(
+            f"{caller}: several elements of this expanded tensor share one memory location; clone() it before writing"
+        )
+    flags = x._data.flags
+    if not getattr(flags, "writeable", True):  # NumPy marks all that comes from an expanded array
+        try:
+            flags.writeable = True
+        except ValueError:
+            raise RuntimeError(f"{caller}: this tensor lies on a read-only NumPy array; clone() it before writing") from None
 
 
 def _check_result(caller: str, x: Tensor, result: Tensor) -> None:

@@ -113,7 +113,7 @@ def host_fill(
     def help_out() -> None:
         try:
             run(chunks // 2, chunks)
-        except BaseException as error:  # noqa: BLE001  (raised again by the caller's thread)
+        except BaseException as error:
             errors.append(error)
 
     helper = threading.Thread(target=help_out, name="chainrule-random")

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 from chainrule.autograd.op import op
 from chainrule.autograd.samples import Sample, Samples, normal
@@ -23,9 +22,9 @@ def _binary_reference(x: Any, y: Any) -> Any:
 
 def _log(xp: Any, v: Any) -> Any:
     """``max(log(v), -100)`` without computing ``log(0)``."""
-    tiny = 6e-8 if v.dtype == np.float16 else 1.2e-38
-    log = xp.log(xp.maximum(v, tiny))
-    return xp.clip(log + log * (v < tiny), min=-100.0)  # below `tiny` twice its logarithm, which is under -100
+    some = v > 0
+    log = xp.log(xp.where(some, v, xp.ones_like(v)))
+    return xp.clip(xp.where(some, log, xp.zeros_like(v) - 100.0), min=-100.0)
 
 
 @op(
@@ -50,7 +49,7 @@ def binary_cross_entropy(xp, x, y):
     },
     check=Samples(
         lambda rng: _pairs(rng, -3.0, 3.0),
-        reference=lambda x, y: _binary_reference(scipy.special.expit(x), y),
+        reference=lambda x, y: np.logaddexp(0, x) - x * y,
         special=[(1000.0, 0.0), (-1000.0, 1.0), (0.0, 0.5)],
     ),
     harmonise=True,

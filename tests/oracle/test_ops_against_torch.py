@@ -195,9 +195,10 @@ def compare(name, args, kwargs=None, dtype=F64, second=True):
         return
     try:
         want1, want2 = quiet(gradients, torch, theirs, x_theirs, torch.tensor)
-    except (NotImplementedError, RuntimeError) as error:
-        assert "not implemented" in str(error) or "invalid gradient" in str(error)  # PyTorch's own limits
-        return
+    except (NotImplementedError, RuntimeError) as error:  # PyTorch's own limits
+        if "not implemented" in str(error) or "invalid gradient" in str(error):
+            return
+        raise
     got1, got2 = quiet(gradients, cr, ours, x_ours, cr.tensor)
     assert (got1 is None) == (want1 is None)
     for order, got, want in ((1, got1, want1), (2, got2, want2)):
@@ -593,7 +594,7 @@ def make_pair(dtype, shape, value=1):
 
 def agree(f, ours, theirs, what):
     want, want_error = run(f, theirs, {})
-    if want_error is not None and any(s in str(want_error) for s in ("not implemented for 'Bool'", "with a bool tensor")):
+    if "not implemented for 'Bool'" in str(want_error) or "with a bool tensor" in str(want_error):
         return  # PyTorch has no arithmetic on bools
     got, got_error = run(f, ours, {})
     said = f"{what}: chainrule {got_error!r}, torch {want_error!r}"
@@ -897,7 +898,8 @@ PRINTED = [
 @pytest.mark.parametrize("values", PRINTED, ids=lambda v: f"{v.dtype}{list(v.shape)}".replace(" ", ""))
 def test_repr(values, dtype):
     if dtype is not None:
-        fits = np.isfinite(values).all() if dtype == I32 else dtype == F32 or np.abs(values).max(initial=0) < 6e4
+        limit = {F32: np.inf, F16: 6e4, I32: 2e9}[dtype]
+        fits = (np.abs(values) < limit).all() or dtype == F32
         if values.dtype.kind != "f" or not fits:
             pytest.skip("the values do not fit the dtype")
         values = values.astype(dtype)
