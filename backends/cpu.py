@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends import runtime, scatter
+from chainrule.backends import pool, runtime, scatter
 from chainrule.backends.base import Backend
 from chainrule.backends.namespace import ArrayNamespace
 from chainrule.backends.philox import host_bits, host_fill
@@ -55,6 +55,7 @@ class NumpyBackend(Backend):
 
     def __init__(self) -> None:
         runtime.prepare()
+        pool.get_num_threads()  # an environment variable that makes no sense is told about here
         self.xp = ArrayNamespace(np, self.name, self.scatter_add)
         for name, fast in {"sum": _sum, "mean": _mean, "max": _max, "min": _min}.items():
             setattr(self.xp, name, fast)
@@ -83,4 +84,4 @@ class NumpyBackend(Backend):
         host_fill(key, stream, out, per_word, convert)
 
     def describe(self) -> dict[str, str]:
-        return {"numpy": np.__version__, **runtime.describe()}
+        return {"numpy": np.__version__, "threads": str(pool.get_num_threads()), **runtime.describe()}
