@@ -57,7 +57,7 @@ def steps(count: int) -> dict[str, float]:
     gc.collect()
     gc.disable()
     try:
-        for _ in range(max(count // 10, 3)):  # caches and optimizer state are made in the first steps
+        for _ in range(count):  # caches and optimizer state are made in the first steps
             step()
         objects, resident = len(gc.get_objects()), resident_mib()
         for _ in range(count):
