@@ -15,7 +15,7 @@ from typing import Any
 def resident_mib() -> float:
     """Memory of this process that is in RAM now; the peak where the system does not tell the present value."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as fields:
+        with open("/proc/self/statm", "rb") as fields:  # text would import a codec, and count as objects
             return int(fields.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     except OSError:
         return peak_mib()
