@@ -262,8 +262,7 @@ def _reduce_classes(caller: str, loss: Any, weights: Any, counted: Any, reductio
     if reduction != "mean" or (weights is None and counted is None):
         return _reduce(caller, loss, reduction)
     total = xp.sum(weights) if weights is not None else float(counted.sum())
-    # no sample counts: 0 / 0 is NaN, as in PyTorch, without NumPy's warning
-    if not isinstance(total, Tensor) and total == 0:
+    if float(total) == 0.0:  # no sample counts: 0 / 0 is NaN, as in PyTorch, without NumPy's warning
         return xp.sum(loss) * float("nan")
     return xp.sum(loss) / total
 
