@@ -16,7 +16,7 @@ from typing import Any
 
 from chainrule.autograd import runtime
 from chainrule.autograd.node import FREED, Node, OutputSlot, freed, next_sequence, stale
-from chainrule.autograd.op import Op
+from chainrule.autograd.op import Op, traced
 from chainrule.autograd.tensor import Tensor
 
 #: what the first tensor arguments are called in signatures, as in PyTorch
@@ -121,7 +121,7 @@ _HELPERS: dict[str, Any] = {
     "attach_view": runtime.attach_view,
     "rewrap": runtime.rewrap,
     "fill_missing": runtime.fill_missing,
-    "traced": runtime.traced,
+    "traced": traced,
     "counter_of": runtime.counter_of,
 }
 

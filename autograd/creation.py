@@ -43,7 +43,7 @@ def _host_array(data: Any, dtype: Any) -> np.ndarray:
         array = np.array(data)
     except ValueError as error:
         raise ValueError(f"tensor: the nested sequences do not form a rectangular array: {error}") from None
-    if array.dtype.kind in "OUSV" and dtype is None or array.dtype.kind in "OUS":
+    if (array.dtype.kind in "OUSV" and dtype is None) or array.dtype.kind in "OUS":
         raise TypeError(f"tensor: expected numbers or nested sequences of numbers, got {data!r:.80}")
     if dtype is not None:
         spec = dtypes.as_dtype(dtype).dtype
@@ -92,8 +92,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """
     if isinstance(data, Tensor):
         where = data._device if device is None else Device(device)
-        copied = data.detach().to(where, dtype, copy=True)  # type: ignore[attr-defined]
-        return copied.requires_grad_() if requires_grad else copied  # type: ignore[no-any-return]
+        copied = data.detach().to(where, dtype, copy=True)
+        return copied.requires_grad_() if requires_grad else copied
     where = _on(device)
     return _finish(_place(_host_array(data, dtype), where), where, requires_grad)
 
@@ -109,7 +109,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         True
     """
     if isinstance(data, Tensor):
-        return data.to(data._device if device is None else device, dtype)  # type: ignore[attr-defined, no-any-return]
+        return data.to(data._device if device is None else device, dtype)
     where = _on(device)
     if isinstance(data, np.ndarray) and where.type == "cpu":
         spec = dtypes.as_dtype(data.dtype if dtype is None else dtype).dtype
@@ -235,7 +235,7 @@ def _like(name: str, make: Any, example: str) -> None:
     def like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         spec = input._data.dtype if dtype is None else dtypes.as_dtype(dtype).dtype
         where = input._device if device is None else Device(device)
-        return make(*input._data.shape, dtype=spec, device=where, requires_grad=requires_grad)  # type: ignore[no-any-return]
+        return make(*input._data.shape, dtype=spec, device=where, requires_grad=requires_grad)
 
     like.__name__ = f"{name}_like"
     like.__doc__ = f"""{name.capitalize()} with the size, dtype and device of ``input``, each of which can be overridden.
@@ -251,7 +251,7 @@ def _like(name: str, make: Any, example: str) -> None:
     ) -> Tensor:
         spec = input._data.dtype if dtype is None else dtypes.as_dtype(dtype).dtype
         where = input._device if device is None else Device(device)
-        return make(*integers(f"new_{name}", size), dtype=spec, device=where, requires_grad=requires_grad)  # type: ignore[no-any-return]
+        return make(*integers(f"new_{name}", size), dtype=spec, device=where, requires_grad=requires_grad)
 
     new.__name__ = f"new_{name}"
     new.__doc__ = f"{name.capitalize()} of the given size, with the dtype and device of the tensor."

@@ -166,7 +166,7 @@ def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
         raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
     if dtypes.category(seed._data.dtype) > dtypes.category(root._data.dtype):
         raise RuntimeError(f"{caller}: the gradient of a {root.dtype} tensor cannot be {seed.dtype}")
-    return seed if seed._data.dtype == root._data.dtype else traced.astype(seed, dtype=root._data.dtype)  # type: ignore[no-any-return]
+    return seed if seed._data.dtype == root._data.dtype else traced.astype(seed, dtype=root._data.dtype)
 
 
 def _order(roots: Any) -> list[Any]:
@@ -237,7 +237,7 @@ def _run(
                 node.release()
             if node.hooks is not None and node.hooks.after:
                 results = _after(node, results, g, create_graph)
-            for edge, gradient in zip(node.inputs, results):  # noqa: B905 - strict costs 0.1 us an op
+            for edge, gradient in zip(node.inputs, results):
                 if edge is None or gradient is None:
                     continue
                 before = grads.get(edge)
@@ -360,7 +360,7 @@ _ENGINE_REFERENCES = _count_engine_references()
 def _as_tensor(g: Any, like: Tensor) -> Tensor:
     """A captured gradient as a tensor of the dtype of the tensor it belongs to, owned by the caller."""
     if isinstance(g, Tensor):
-        return g if g._data.dtype == like._data.dtype else traced.astype(g, dtype=like._data.dtype)  # type: ignore[no-any-return]
+        return g if g._data.dtype == like._data.dtype else traced.astype(g, dtype=like._data.dtype)
     if g.dtype != like._data.dtype:
         return wrap(like._device.xp.astype(g, like._data.dtype), like._device)
     return wrap(g.copy(), like._device)

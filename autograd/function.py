@@ -49,7 +49,7 @@ class FunctionContext:
         """
         if self._saved is FREED:
             raise freed(self._node())
-        tensors = []
+        tensors: list[Tensor | None] = []
         for i, saved in enumerate(self._saved):
             if saved is None:
                 tensors.append(None)
@@ -84,7 +84,12 @@ class _Label:
 class FunctionNode(Node):
     """The node of one call of a custom :class:`Function`."""
 
-    __slots__ = ("ctx", "function", "output_meta", "input_meta", "positions", "op")
+    __slots__ = ("ctx", "function", "input_meta", "op", "output_meta", "positions")
+    ctx: FunctionContext
+    function: Any
+    output_meta: Any
+    input_meta: Any
+    positions: list[bool]
 
     def run(self, g: Any, needed: Any) -> tuple[Any, ...]:
         with no_grad():
@@ -110,7 +115,7 @@ class FunctionNode(Node):
                 f"{self.op.label}: backward must return one gradient (or None) for each of the {len(self.positions)} "
                 f"arguments of forward, got {len(results)}"
             )
-        checked = []
+        checked: list[Any] = []
         for position, r in enumerate(results[: len(self.positions)]):
             if not self.positions[position]:
                 continue
@@ -129,7 +134,7 @@ class FunctionNode(Node):
                         f"which has shape {tuple(shape)}"
                     ) from None
             if r._data.dtype != dtype:
-                r = r.to(dtype)  # type: ignore[attr-defined]
+                r = r.to(dtype)
             checked.append(r._data if raw else r)
         return tuple(checked)
 
@@ -147,7 +152,7 @@ def _sum_to(r: Tensor, shape: tuple[int, ...]) -> Tensor:
     result = unbroadcast(traced, r, tuple(shape))
     if tuple(result.shape) != tuple(shape):
         raise ValueError("not a broadcast of the argument")
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 class Function:

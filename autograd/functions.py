@@ -3,6 +3,6 @@
 from chainrule.autograd import creation, operators, ops, random  # noqa: F401  (they publish the functions)
 from chainrule.autograd.public import FUNCTIONS
 
-__all__ = sorted(FUNCTIONS)  # noqa: PLE0605
+__all__ = sorted(FUNCTIONS)
 
 globals().update(FUNCTIONS)

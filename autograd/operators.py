@@ -66,10 +66,13 @@ for _name, _function in {
 }.items():
     setattr(TensorMethods, f"__{_name}__", _comparison(_function))
 
-TensorMethods.__neg__ = xp.negative
-TensorMethods.__pos__ = lambda self: self
-TensorMethods.__abs__ = xp.abs
-TensorMethods.__invert__ = xp.bitwise_invert
+for _name, _function in {
+    "neg": xp.negative,
+    "pos": lambda input: input,
+    "abs": xp.abs,
+    "invert": xp.bitwise_invert,
+}.items():
+    setattr(TensorMethods, f"__{_name}__", _function)
 
 for _name, _public in {
     "iadd": "add_",

@@ -234,14 +234,14 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     key, stream = (default_generator if generator is None else generator).next_stream()
     order = definitions.permutation(where.backend, key, stream, int(n))
     t = wrap(order, where)
-    return t if dtype is None else t.to(dtype)  # type: ignore[attr-defined, no-any-return]
+    return t if dtype is None else t.to(dtype)
 
 
 def _like(name: str, make: Any) -> None:
     def like(
         input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
     ) -> Tensor:
-        return make(  # type: ignore[no-any-return]
+        return make(
             tuple(input._data.shape),
             generator=generator,
             dtype=input._data.dtype if dtype is None else dtype,
@@ -278,7 +278,7 @@ def randint_like(input: Tensor, *bounds: int, dtype: Any = None, device: Any = N
     return randint(*bounds, tuple(input._data.shape), dtype=spec, device=where, **options)
 
 
-@function
+@function()
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that each element gives (or ``p``), else 0; it has no gradient.
 
@@ -289,7 +289,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
         >>> cr.bernoulli(cr.tensor([0.0, 1.0]))
         tensor([0., 1.])
     """
-    probability = input._data if p is None else p
+    probability: Any = input._data if p is None else p
     if p is None and input._data.size and not bool(((probability >= 0) & (probability <= 1)).all()):
         raise RuntimeError("bernoulli: probabilities must be in [0, 1]")
     drawn = _draw(definitions.bernoulli, input._device, tuple(input._data.shape), generator, probability)
@@ -311,7 +311,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     if size is None:
         size = np.broadcast_shapes(*[t._data.shape for t in tensors])
         options = {"dtype": tensors[0]._data.dtype, "device": tensors[0]._device, **options}
-    return randn(*integers("normal", (size,)), generator=generator, **options) * std + mean  # type: ignore[operator, no-any-return]
+    return randn(*integers("normal", (size,)), generator=generator, **options) * std + mean
 
 
 @method_only()
@@ -322,7 +322,7 @@ def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generat
     shape, spec = tuple(self._data.shape), _floating("uniform_", self.dtype)
     array = _draw(definitions.uniform, self._device, shape, generator, spec)
     with no_grad():
-        return self.copy_(wrap(array, self._device) * (b - a) + a)  # type: ignore[attr-defined, operator, no-any-return]
+        return self.copy_(wrap(array, self._device) * (b - a) + a)
 
 
 @method_only()
@@ -333,7 +333,7 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Gen
     shape, spec = tuple(self._data.shape), _floating("normal_", self.dtype)
     array = _draw(definitions.normal, self._device, shape, generator, spec)
     with no_grad():
-        return self.copy_(wrap(array, self._device) * std + mean)  # type: ignore[attr-defined, operator, no-any-return]
+        return self.copy_(wrap(array, self._device) * std + mean)
 
 
 @method_only()
@@ -341,7 +341,7 @@ def bernoulli_(self: Tensor, p: float = 0.5, *, generator: Generator | None = No
     """1 with probability ``p``, else 0, in the place of every element."""
     drawn = _draw(definitions.bernoulli, self._device, tuple(self._data.shape), generator, p)
     with no_grad():
-        return self.copy_(wrap(self._device.xp.astype(drawn, self._data.dtype), self._device))  # type: ignore[attr-defined, no-any-return]
+        return self.copy_(wrap(self._device.xp.astype(drawn, self._data.dtype), self._device))
 
 
 def keep_mask(like: Tensor, keep: float, generator: Generator | None = None) -> Tensor:

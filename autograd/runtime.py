@@ -186,7 +186,7 @@ def _constant(value: float, like: Tensor) -> Tensor | None:
             if len(constants) >= _CONSTANTS_KEPT:
                 constants.clear()
             constants[value, dtype] = found
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def constant(value: float, like: Tensor) -> Any:
@@ -233,7 +233,7 @@ def cast(t: Tensor, to: np.dtype[Any]) -> Tensor:
     if t._data.dtype == to:
         return t
     if to in dtypes.DIFFERENTIABLE:
-        return traced.astype(t, dtype=to)  # type: ignore[no-any-return]
+        return traced.astype(t, dtype=to)
     return wrap(t._device.xp.astype(t._data, to), t._device)
 
 

@@ -35,7 +35,7 @@ def _find() -> tuple[Any, str | None]:
             return cupy, None
         count = cupy.cuda.runtime.getDeviceCount()
         return None, f"CuPy {cupy.__version__} finds {count} usable GPUs"
-    except Exception as error:  # noqa: BLE001  (CuPy's CUDARuntimeError cannot be named without CuPy)
+    except Exception as error:
         return None, f"CuPy {cupy.__version__} finds no usable GPU ({error})"
 
 
@@ -86,7 +86,7 @@ class CupyBackend(Backend):
             return self.module.asarray(array)
 
     def to_host(self, array: Any) -> np.ndarray:
-        return array.get()  # type: ignore[no-any-return]
+        return array.get()
 
     def shares_memory(self, x: Any, y: Any) -> bool:
         return bool(self.module.shares_memory(x, y))
@@ -135,7 +135,7 @@ class CupyBackend(Backend):
         return {"allocated": int(pool.used_bytes()), "reserved": int(pool.total_bytes())}
 
     def device_context(self, index: int) -> contextlib.AbstractContextManager[Any]:
-        return self.module.cuda.Device(index)  # type: ignore[no-any-return]
+        return self.module.cuda.Device(index)
 
     def event(self) -> Any:
         mark = self.module.cuda.Event()

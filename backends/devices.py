@@ -64,7 +64,7 @@ class device:
     _outer: threading.local
     _interned: ClassVar[dict[tuple[str, int | None], device]] = {}
 
-    def __new__(cls, name: str | device, index: int | None = None) -> device:  # noqa: PYI034  (devices are interned)
+    def __new__(cls, name: str | device, index: int | None = None) -> device:
         if isinstance(name, device):
             return name
         if not isinstance(name, str):
@@ -133,7 +133,7 @@ class _UnloadedDevice(device):
         self.xp = backend.xp
         self.array_type = backend.array_type
         self.asarray = backend.asarray
-        self.__class__ = device
+        self.__class__ = device  # type: ignore[assignment]
         return getattr(self, name)
 
 

@@ -163,7 +163,7 @@ def _take_along_axis(a: Any, indices: Any, axis: Any) -> Any:
 
 def _repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     if isinstance(repeats, np.ndarray):
-        raise ValueError("cupy.ndarray cannot be specified as `repeats` argument.")  # noqa: TRY004  (as CuPy)
+        raise ValueError("cupy.ndarray cannot be specified as `repeats` argument.")
     return np.repeat(a, repeats, axis)
 
 

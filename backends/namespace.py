@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.backends.shims import memory_shims, standard_shims
 
@@ -35,7 +35,7 @@ sum mean prod max min argmax argmin all any nonzero searchsorted where count_non
 broadcast_arrays broadcast_to concat expand_dims moveaxis permute_dims repeat reshape roll squeeze
 stack tile arange asarray empty empty_like eye full full_like linspace ones ones_like zeros
 zeros_like tril triu matmul tensordot einsum take take_along_axis result_type can_cast iinfo meshgrid diff
-""".split()  # noqa: SIM905
+""".split()
 
 
 #: every namespace made so far; ops declared later are bound to them
@@ -68,6 +68,10 @@ class ArrayNamespace:
         """
         if op not in self.__dict__:
             setattr(self, op, MethodType(forward, self))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __repr__(self) -> str:
         return f"<xp of backend {self.name!r}>"

@@ -8,15 +8,16 @@ can make the same words in any order: it is lane ``i % 4`` of the block with cou
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 
 import numpy as np
 
+from chainrule.backends.pool import get_num_threads, parallel, ranges
+
 _MASK = (1 << 64) - 1
 
-#: From this many words on, a second thread makes one half (starting it costs as much as 20,000 words).
+#: From this many words on, all threads of the pool share the work (waking one costs as much as 10,000 words).
 _TWO_THREADS = 1 << 18
 
 #: Words per chunk: 256 KiB, half of a core's second-level cache or less.
@@ -105,20 +106,8 @@ def host_fill(
             count = min(_CHUNK, words - first)
             convert(generator.random_raw(count), out[first * per_word : (first + count) * per_word])
 
-    if words < _TWO_THREADS or (os.cpu_count() or 1) < 2:
+    if words < _TWO_THREADS or get_num_threads() < 2:
         run(0, chunks)
         return
-    errors: list[BaseException] = []
-
-    def help_out() -> None:
-        try:
-            run(chunks // 2, chunks)
-        except BaseException as error:  # noqa: BLE001  (raised again by the caller's thread)
-            errors.append(error)
-
-    helper = threading.Thread(target=help_out, name="chainrule-random")
-    helper.start()
-    run(0, chunks // 2)
-    helper.join()
-    if errors:
-        raise errors[0]
+    pieces = ranges(chunks, get_num_threads())
+    parallel(lambda i: run(*pieces[i]), len(pieces))

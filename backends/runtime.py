@@ -49,7 +49,7 @@ def _limit_blas() -> str:
         return "as the user set it (CHAINRULE_BLAS_THREADS=keep)"
     if not wanted.isdigit() or int(wanted) < 1:
         raise ValueError(f"CHAINRULE_BLAS_THREADS is {wanted!r}; expected a positive number or 'keep'")
-    import threadpoolctl  # type: ignore[import-untyped]
+    import threadpoolctl
 
     threadpoolctl.threadpool_limits(int(wanted), user_api="blas")
     return wanted

@@ -75,7 +75,7 @@ def _sum_rows(rows: np.ndarray, block: np.ndarray, count: int) -> np.ndarray:
     In SciPy's CSC format that matrix needs no preparation, and the product is a C loop of row additions
     (0.15 ms where np.add.at takes 4.9 ms, on 2048 rows of 128 floats).
     """
-    from scipy.sparse import csc_matrix  # type: ignore[import-untyped]
+    from scipy.sparse import csc_matrix
 
     native = block.dtype.char in "fdFDilqILQ"
     ones = np.ones(rows.size, block.dtype if native else np.float32)

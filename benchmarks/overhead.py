@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import importlib
-import os
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 import chainrule as cr
 from chainrule.benchmarks import memory, report
 from chainrule.benchmarks.machine import available_cores, machine_info
-from chainrule.benchmarks.timing import QUICK, Plan, Timing, measure_together
+from chainrule.benchmarks.timing import QUICK, Plan, measure_together, ratio
 from chainrule.benchmarks.workloads import REPEAT, numpy_op, op_chain, scalar_chain, taped_op, training_step
 
 
@@ -34,42 +33,47 @@ class Line:
         value: chainrule's number.
         against: what it is compared with: ``"numpy"``, ``"torch"``, or nothing.
         other: that number; None where there is none.
-        bar: what must not be exceeded by ``value / other``, or by ``value`` where there is no other.
+        ratio: median of the ratios round by round; None where there is no other.
+        bar: what must not be exceeded by ``ratio``, or by ``value`` where there is none.
         unit: ``"s"``, ``"objects"``, ``"MiB"``, or ``"yes"`` for something that must be so.
     """
 
     row: str
     value: float
-    against: str
-    other: float | None
     bar: float
     unit: str = "s"
-
-    @property
-    def ratio(self) -> float:
-        """What the bar is for."""
-        return self.value if self.other is None else self.value / self.other
+    against: str = ""
+    other: float | None = None
+    ratio: float | None = None
 
     @property
     def passed(self) -> bool:
         """Whether the bar holds (a yes-or-no is 1 or 0, and must be 1)."""
-        return self.ratio >= self.bar if self.unit == "yes" else self.ratio <= self.bar
+        reached = self.value if self.ratio is None else self.ratio
+        return reached >= self.bar if self.unit == "yes" else reached <= self.bar
 
     def cells(self) -> list[str]:
         """One line of the table."""
-        relative = self.other is not None
         other = f"{self.against} {report.format_time(self.other)}" if self.other is not None else ""
-        bar = f"{self.bar:g}" if relative else "" if self.unit == "yes" else _amount(self.bar, self.unit)
-        ratio = f"{self.ratio:.2f}" if relative else ""
+        bar = f"{self.bar:g}" if self.ratio is not None else _amount(self.bar, self.unit)
+        ratio = f"{self.ratio:.2f}" if self.ratio is not None else ""
         return [self.row, _amount(self.value, self.unit), other, ratio, bar, "PASS" if self.passed else "FAIL"]
 
 
 def _amount(value: float, unit: str) -> str:
+    if value == float("inf"):
+        return "none"
     if unit == "s":
         return report.format_time(value)
     if unit == "yes":
         return "yes" if value else "no"
     return f"{value:.3g} {unit}"
+
+
+def _against(row: str, ours: Sequence[float], against: str, theirs: Sequence[float], bar: float) -> Line:
+    """The line that compares two sets of rounds."""
+    value, other = statistics.median(ours), statistics.median(theirs)
+    return Line(row, value, bar, against=against, other=other, ratio=ratio(ours, theirs))
 
 
 class Overhead:
@@ -84,11 +88,11 @@ class Overhead:
     def __init__(self, plan: Plan, quick: bool, torch: Any) -> None:
         self.plan, self.quick, self.torch = plan, quick, torch
 
-    def together(self, functions: dict[str, Callable[[], Any] | None], calls: int = 1) -> dict[str, float]:
-        """Median seconds of one op of each function, measured side by side."""
+    def together(self, functions: dict[str, Callable[[], Any] | None], calls: int = 1) -> dict[str, list[float]]:
+        """Seconds of one op of each function, round by round, measured side by side."""
         present = {name: f for name, f in functions.items() if f is not None}
-        timings: dict[str, Timing] = measure_together(present, self.plan)
-        return {name: timing.wall.median / calls for name, timing in timings.items()}
+        timings = measure_together(present, self.plan)
+        return {name: [s / calls for s in timing.samples] for name, timing in timings.items()}
 
     def beside_torch(self, make: Callable[..., Callable[[], Any]], *arguments: Any, **options: Any) -> Any:
         """The same workload under PyTorch; None where it is missing."""
@@ -100,9 +104,9 @@ class Overhead:
             found = self.together(
                 {"numpy": numpy_op(name), "cr": taped_op(cr, name), "torch": self.beside_torch(taped_op, name)}, REPEAT
             )
-            yield Line(f"{name}: forward", found["cr"], "numpy", found["numpy"], 4.0)
+            yield _against(f"{name}: forward", found["cr"], "numpy", found["numpy"], 4.0)
             if self.torch is not None:
-                yield Line(f"{name}: forward", found["cr"], "torch", found["torch"], 0.5)
+                yield _against(f"{name}: forward", found["cr"], "torch", found["torch"], 0.5)
             yield from self.op_backward(name)
 
     def op_backward(self, name: str) -> Iterator[Line]:
@@ -114,11 +118,12 @@ class Overhead:
                 functions[f"torch {way}"] = self.beside_torch(op_chain, name, both=both, backward=way)
             found = self.together(functions, REPEAT)
             row = f"{name}: backward, {'two leaves' if both else 'one'}"
-            ours = found["cr True"] - found["cr False"]
+            ours = _less(found["cr True"], found["cr False"])
             if not both:  # with two, the rules alone are two NumPy calls and the sum of their results a third
-                yield Line(row, ours, "numpy", found["numpy"], 4.0)
+                yield _against(row, ours, "numpy", found["numpy"], 4.0)
             if self.torch is not None:
-                yield Line(row, ours, "torch", found["torch True"] - found["torch False"], 0.5 if not both else 1.0)
+                theirs = _less(found["torch True"], found["torch False"])
+                yield _against(row, ours, "torch", theirs, 1.0 if both else 0.5)
 
     def steps(self) -> Iterator[Line]:
         """Training steps and the chain of scalars, against PyTorch; the losses are compared first."""
@@ -142,11 +147,11 @@ class Overhead:
             compare(what, [ours().item()], [theirs().item()])
         yield self.against_torch(what, self.together({"cr": ours, "torch": theirs}))
 
-    def against_torch(self, row: str, found: dict[str, float]) -> Line:
+    def against_torch(self, row: str, found: dict[str, list[float]]) -> Line:
         """Must be faster; without PyTorch the time stands alone."""
         if "torch" not in found:
-            return Line(row, found["cr"], "", None, float("inf"))
-        return Line(row, found["cr"], "torch", found["torch"], 1.0)
+            return Line(row, statistics.median(found["cr"]), float("inf"))
+        return _against(row, found["cr"], "torch", found["torch"], 1.0)
 
     def uniforms(self) -> Iterator[Line]:
         """Random numbers against NumPy's generator."""
@@ -159,29 +164,29 @@ class Overhead:
                 "single": lambda: rng.random(count, dtype=np.float32),
             }
         )
-        yield Line(f"{count:,} float32 uniforms", found["cr"], "numpy float64", found["double"], 1.0)
-        yield Line(f"{count:,} float32 uniforms", found["cr"], "numpy float32", found["single"], 1.0)
+        yield _against(f"{count:,} float32 uniforms", found["cr"], "numpy float64", found["double"], 1.0)
+        yield _against(f"{count:,} float32 uniforms", found["cr"], "numpy float32", found["single"], 1.0)
 
     def importing(self) -> Iterator[Line]:
         """The import, beyond NumPy's."""
         memory.import_time()  # compiles the modules
         times = [memory.import_time() for _ in range(2 if self.quick else 7)]
-        yield Line("import chainrule, beyond numpy", statistics.median(times), "", None, 0.1)
+        yield Line("import chainrule, beyond numpy", statistics.median(times), 0.1)
 
     def memory(self) -> Iterator[Line]:
         """What must stay flat, and what must be freed."""
         count = 20 if self.quick else 1000
         grown = memory.in_fresh_process("steps", count)
-        yield Line(f"{count:,} steps without gc: more objects", grown["objects"], "", None, 50, "objects")
-        yield Line(f"{count:,} steps without gc: more memory", grown["resident_mib"], "", None, 1.0, "MiB")
+        yield Line(f"{count:,} steps without gc: more objects", grown["objects"], 10, "objects")
+        yield Line(f"{count:,} steps without gc: more memory", grown["resident_mib"], 1.0, "MiB")
         length = 1000 if self.quick else 1_000_000
         found = memory.in_fresh_process("chain", length)
         what = f"chain of {length:,} ops"
-        yield Line(f"{what}: gradient is right", float(found["correct"]), "", None, 1, "yes")
-        yield Line(f"{what}: freed without gc", float(found["freed"]), "", None, 1, "yes")
+        yield Line(f"{what}: gradient is right", float(found["correct"]), 1, "yes")
+        yield Line(f"{what}: freed without gc", float(found["freed"]), 1, "yes")
         for part in ("forward", "backward", "free"):
-            yield Line(f"{what}: {part}", found[f"{part}_s"], "", None, 10.0)
-        yield Line(f"{what}: memory per op", found["bytes_per_op"], "", None, 2000, "bytes")
+            yield Line(f"{what}: {part}", found[f"{part}_s"], float("inf"))
+        yield Line(f"{what}: memory per op", found["bytes_per_op"], 2000, "bytes")
 
 
 def compare(what: str, ours: Sequence[float], theirs: Sequence[float], tolerance: float = 1e-3) -> None:
@@ -193,6 +198,11 @@ def compare(what: str, ours: Sequence[float], theirs: Sequence[float], tolerance
     for a, b in zip(ours, theirs, strict=True):
         if not abs(a - b) <= tolerance * max(abs(a), abs(b), 1e-6):
             raise RuntimeError(f"{what}: results differ, so no times are compared: chainrule {ours}, torch {theirs}")
+
+
+def _less(more: Sequence[float], less: Sequence[float]) -> list[float]:
+    """What the longer work takes beyond the shorter, round by round; never nothing, so that ratios exist."""
+    return [max(a - b, 1e-12) for a, b in zip(more, less, strict=True)]
 
 
 GROUPS = ("ops", "steps", "scalars", "uniforms", "importing", "memory")
@@ -220,9 +230,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = [line for group in groups for line in getattr(overhead, group)()]
     print(report.table(["row", "chainrule", "against", "ratio", "bar", ""], [line.cells() for line in lines]))
     missed = [line.row for line in lines if not line.passed]
-    print(f"\n{len(lines) - len(missed)} of {len(lines)} bars hold. Load now {os.getloadavg()[0]:.2f}.")
+    print(f"\n{len(lines) - len(missed)} of {len(lines)} bars hold.")
+    if (machine["load"] or 0) > 0.5:
+        print(f"The load was {machine['load']} at the start: others were working, so take the numbers with care.")
     if options.json:
-        rows = [{**asdict(line), "ratio": line.ratio, "passed": line.passed} for line in lines]
+        rows = [{**asdict(line), "passed": line.passed} for line in lines]
         settings = {"quick": options.quick, "plan": asdict(plan), "torch_threads": threads if torch else None}
         data = {"schema": report.SCHEMA, "kind": "overhead", "machine": machine, "settings": settings, "rows": rows}
         report.write_json(options.json, data)

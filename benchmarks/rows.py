@@ -114,7 +114,7 @@ def _conv2d(n: int, c: int, h: int, w: int, k: int, *, backward: bool) -> Row:
 
         if not backward:
             return Work(forward, lambda: host(forward()), (image, kernel), lambda: out.numpy(force=True))
-        return Work(run, result, (image, kernel), lambda: x.grad.numpy(force=True))
+        return Work(run, result, (image, kernel), lambda: out.numpy(force=True))
 
     way = "forward and backward" if backward else "forward"
     name = f"conv2d-{'backward' if backward else 'forward'}"

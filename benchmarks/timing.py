@@ -36,10 +36,11 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A measured function: wall-clock time, and the device's own clock where it has one."""
+    """A measured function: by the host's clock, by the device's where it has one, and the wall time of each block."""
 
     wall: Statistics
     device: Statistics | None = None
+    samples: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class _Subject:
 
     def timing(self) -> Timing:
         device = summarize(self.device, self.calls) if self.device else None
-        return Timing(summarize(self.wall, self.calls), device)
+        return Timing(summarize(self.wall, self.calls), device, tuple(self.wall))
 
 
 def measure(
@@ -210,12 +211,11 @@ def measure_together(
     return {name: subject.timing() for name, subject in subjects.items()}
 
 
-def ratio(timings: Mapping[str, Timing], over: str, under: str) -> float:
-    """Median time of ``over`` divided by that of ``under``.
+def ratio(over: Sequence[float], under: Sequence[float]) -> float:
+    """The median of the ratios, round by round: what slows the machine down for a while cancels out.
 
     Example:
-        >>> one = Timing(summarize([2.0])); two = Timing(summarize([4.0]))
-        >>> ratio({"one": one, "two": two}, "two", "one")
+        >>> ratio([2.0, 8.0, 2.0], [1.0, 4.0, 1.0])
         2.0
     """
-    return timings[over].wall.median / timings[under].wall.median
+    return statistics.median(a / b for a, b in zip(over, under, strict=True))

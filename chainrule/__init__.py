@@ -21,7 +21,7 @@ from chainrule import utils as utils
 from chainrule.autograd.drawing import draw as draw
 from chainrule.autograd.drawing import draw_text as draw_text
 from chainrule.autograd.dtypes import bfloat16 as bfloat16
-from chainrule.autograd.dtypes import bool_ as bool  # noqa: A004
+from chainrule.autograd.dtypes import bool_ as bool
 from chainrule.autograd.dtypes import complex64 as complex64
 from chainrule.autograd.dtypes import complex128 as complex128
 from chainrule.autograd.dtypes import dtype as dtype

@@ -62,7 +62,8 @@ def main(argv: list[str] | None = None) -> float:
         train = (train[0][: args.limit], train[1][: args.limit])
     model = build(args.model).to(args.device)
     count = sum(p.numel() for p in model.parameters())
-    print(f"{args.model}: {count:,} parameters; {len(train[1])} training, {len(validation[1])} validation, {len(test[1])} test images")
+    sizes = f"{len(train[1])} training, {len(validation[1])} validation, {len(test[1])} test images"
+    print(f"{args.model}: {count:,} parameters; {sizes}")
     history = training.fit(model, train, validation, args)
     return training.finish(model, history, test, [str(i) for i in range(10)], args)
 

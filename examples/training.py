@@ -35,7 +35,7 @@ def parser(description: str, epochs: int, out: str) -> argparse.ArgumentParser:
     p.add_argument("--epochs", type=int, default=epochs, help="at most this many passes over the training images")
     p.add_argument("--batch-size", type=int, default=64)
     p.add_argument("--lr", type=float, default=1e-3, help="learning rate of Adam at the start")
-    p.add_argument("--patience", type=int, default=8, help="stop after this many epochs without a better validation loss")
+    p.add_argument("--patience", type=int, default=8, help="stop after so many epochs without a lower validation loss")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", type=Path, default=Path(out), help="folder for the loss curve and the graph")
     p.add_argument("--limit", type=int, default=None, help="use only this many training images (for a quick try)")
@@ -70,7 +70,8 @@ def fit(
     for epoch in range(1, args.epochs + 1):
         model.train()
         total, right, seen = 0.0, 0, 0
-        with tqdm(loader, desc=f"epoch {epoch:2d}/{args.epochs}", leave=epoch == args.epochs, unit="batch") as bar:
+        # the bar is for terminals only; a line for each epoch stays in any case
+        with tqdm(loader, desc=f"epoch {epoch:2d}/{args.epochs}", leave=False, disable=None, unit="batch") as bar:
             for x, y in bar:
                 logits = model(x if augment is None else augment(x))
                 loss = F.cross_entropy(logits, y)
@@ -80,12 +81,17 @@ def fit(
                 total += loss.item() * len(y)
                 right += int((logits.argmax(dim=1) == y).sum())
                 seen += len(y)
-                bar.set_postfix(loss=f"{total / seen:.4f}", accuracy=f"{right / seen:.2%}")
+                bar.set_postfix(loss=f"{total / seen:.4f}", accuracy=f"{right / seen:.2%}", refresh=False)
         schedule.step()
         loss_now, predicted = evaluate(model, *validation)
         history.train_loss.append(total / seen)
         history.validation_loss.append(loss_now)
         history.validation_accuracy.append(float((predicted == truth).mean()))
+        print(
+            f"epoch {epoch:2d}/{args.epochs}: loss {total / seen:.4f}, accuracy {right / seen:.2%}; "
+            f"validation loss {loss_now:.4f}, accuracy {history.validation_accuracy[-1]:.2%}",
+            flush=True,
+        )
         if loss_now < best:
             best, best_state, waited = loss_now, copy.deepcopy(model.state_dict()), 0
         else:

@@ -41,8 +41,8 @@ class Sequential(Module):
             for name, module in args[0].items():
                 self.add_module(name, module)
         else:
-            for i, module in enumerate(args):
-                self.add_module(str(i), module)  # type: ignore[arg-type]
+            for i, given in enumerate(args):
+                self.add_module(str(i), given)  # type: ignore[arg-type]
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():

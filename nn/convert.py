@@ -60,7 +60,7 @@ class Convertible:
 
         def convert(t: Tensor) -> Tensor:
             floating = t.is_floating_point() or t.is_complex()
-            return t.to(device=target, dtype=wanted if floating else None)  # type: ignore[attr-defined]
+            return t.to(device=target, dtype=wanted if floating else None)
 
         return self._apply(convert)
 

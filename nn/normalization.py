@@ -23,7 +23,7 @@ class _BatchNorm(Module):
     Args:
         num_features: the number of channels C.
         momentum: weight of the newest batch in the running statistics; None keeps the mean over all batches.
-        affine: whether there are a learnt scale and shift.
+        affine: whether there is a learnt scale, and with ``bias`` a learnt shift.
         track_running_stats: whether running statistics are kept; without, the batch's are always used.
 
     Raises:
@@ -47,6 +47,8 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -55,7 +57,8 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.register_parameter("weight", Parameter(ones(num_features, device=device, dtype=dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(num_features, device=device, dtype=dtype)) if affine else None)
+        shift = Parameter(zeros(num_features, device=device, dtype=dtype)) if affine and bias else None
+        self.register_parameter("bias", shift)
         track = track_running_stats
         self.register_buffer("running_mean", zeros(num_features, device=device, dtype=dtype) if track else None)
         self.register_buffer("running_var", ones(num_features, device=device, dtype=dtype) if track else None)
@@ -71,8 +74,9 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Forget what was seen and learnt."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -98,7 +102,7 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 

@@ -66,7 +66,7 @@ def load(module: Module, state: Any, strict: bool, assign: bool) -> Incompatible
             return IncompatibleKeys(missing, unexpected)
         ready = {name: _converted(label, name, value, own[name][2]) for name, value in values.items()}
         for name, value in ready.items():
-            own[name][2].copy_(value)  # type: ignore[attr-defined]
+            own[name][2].copy_(value)
     return IncompatibleKeys(missing, unexpected)
 
 
@@ -87,7 +87,7 @@ def _converted(label: str, name: str, value: Tensor, like: Tensor) -> Tensor:
         raise RuntimeError(
             f"{label}: {name!r} is {value.dtype} in the state dict, which a {like.dtype} tensor cannot hold"
         )
-    return value.to(like.device, like.dtype)  # type: ignore[attr-defined]
+    return value.to(like.device, like.dtype)
 
 
 def _assign(owner: Module, name: str, before: Tensor, value: Tensor) -> None:

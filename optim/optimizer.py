@@ -161,52 +161,59 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for index, group in enumerate(self.param_groups):
-            params = [p for p in group["params"] if p.grad is not None]
+            params, grads = [], []
+            for p in group["params"]:
+                g = p.grad
+                if g is not None:
+                    params.append(p)
+                    grads.append(g)
             if not params:
                 continue
-            settings = group
             if group.get("differentiable"):
-                self._step_recorded(params, group)
+                self._step_recorded(params, grads, group)
                 continue
+            settings = group
             if isinstance(group.get("lr"), Tensor):
                 settings = {**group, "lr": float(group["lr"])}
             plan = self._plans.get(index)
             if plan is None or not plan.fits(params):
                 plan = self._plans[index] = planning.make(self, plan, params, group)
-            simple = not (group.get("weight_decay") or group.get("maximize"))
-            for chunk in plan.chunks:
-                self._advance(chunk, settings, simple)
+            chunks = plan.chunks
+            if not (group.get("weight_decay") or group.get("maximize")):
+                chunks = plan.others
+                for i, p, state, xp in plan.plain:
+                    state["step"] += 1
+                    array = p._data
+                    array -= self.update(xp, array, grads[i]._data, state, settings)
+                    if p._counter is not None:
+                        p._counter[0] += 1
+            for chunk in chunks:
+                self._advance(chunk, [grads[i]._data for i in chunk.places], settings)
         return loss
 
-    def _advance(self, chunk: Chunk, group: dict[str, Any], simple: bool) -> None:
+    def _advance(self, chunk: Chunk, grads: list[Any], group: dict[str, Any]) -> None:
         """One update of the parameters of one chunk."""
         state, xp, params = chunk.state, chunk.device.xp, chunk.params
         state["step"] += 1
+        if chunk.half or group.get("weight_decay") or group.get("maximize"):
+            grads = [self._prepared(xp, chunk, p._data, g, group) for p, g in zip(params, grads)]
         if len(params) == 1:
-            p = params[0]
-            array = p._data
-            g = p.grad._data  # type: ignore[union-attr]
-            if not simple or chunk.half:
-                g = self._prepared(xp, chunk, array, g, group)
+            array, g = params[0]._data, grads[0]
             if chunk.blocks and array.flags.c_contiguous and g.flags.c_contiguous:
                 self._advance_blocks(chunk, array.reshape(-1), g.reshape(-1), group)
             else:
                 delta = self.update(xp, array, g, state, group)
                 array -= xp.astype(delta, array.dtype) if chunk.half else delta
-            if p._counter is not None:
-                p._counter[0] += 1
-            return
-        grads = [p.grad._data for p in params]  # type: ignore[union-attr]
-        if not simple or chunk.half:
-            grads = [self._prepared(xp, chunk, p._data, g, group) for p, g in zip(params, grads)]
-        flat = xp.concat([g.reshape(-1) for g in grads])
-        delta = self.update(xp, None, flat, state, group)
-        if chunk.half:
-            delta = xp.astype(delta, params[0]._data.dtype)
-        for p, (start, end) in zip(params, chunk.bounds):
-            array = p._data
-            array -= delta[start:end].reshape(array.shape)
-            if p._counter is not None:
+        else:
+            flat = xp.concat([g.reshape(-1) for g in grads])
+            delta = self.update(xp, None, flat, state, group)
+            if chunk.half:
+                delta = xp.astype(delta, params[0]._data.dtype)
+            for p, (start, end) in zip(params, chunk.bounds):
+                array = p._data
+                array -= delta[start:end].reshape(array.shape)
+        for p in params:
+            if p._counter is not None:  # something saved it, and must notice the change
                 p._counter[0] += 1
 
     def _advance_blocks(self, chunk: Chunk, p: Any, g: Any, group: dict[str, Any]) -> None:
@@ -239,11 +246,10 @@ class Optimizer:
                 g = g + p * decay
         return g
 
-    def _step_recorded(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def _step_recorded(self, params: list[Tensor], grads: list[Any], group: dict[str, Any]) -> None:
         """The same update on Tensors, recorded: gradients flow through the optimizer's step."""
         with enable_grad():
-            for p in params:
-                g: Any = p.grad
+            for p, g in zip(params, grads):
                 slot = self._slots.get(p)
                 if slot is None:
                     made = self.init_state(p._device.xp, p._data, group)
@@ -255,16 +261,16 @@ class Optimizer:
                     g = -g
                 decay, lr = group.get("weight_decay"), group["lr"]
                 if decay and self.decoupled_decay:
-                    p.mul_(1 - lr * decay)  # type: ignore[attr-defined]
+                    p.mul_(1 - lr * decay)
                 elif decay:
-                    g = g + p * decay  # type: ignore[operator]
-                p.sub_(self.update(traced, p, g, state, group))  # type: ignore[attr-defined]
+                    g = g + p * decay
+                p.sub_(self.update(traced, p, g, state, group))
                 slot.entries = {k: v for k, v in state.items() if k != "step"}
 
     @staticmethod
     def _recorded(value: Any, p: Tensor) -> Any:
         if isinstance(value, Tensor):
-            return value.clone()  # type: ignore[attr-defined]
+            return value.clone()
         return wrap(value.copy(), p._device) if isinstance(value, p._device.array_type) else value
 
     # ---- state ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Parameters themselves never move: whoever else holds their memory keeps seeing t
 
 from __future__ import annotations
 
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +39,12 @@ class Slot:
 class Chunk:
     """Parameters of one device, dtype and number of updates, that are updated together."""
 
-    __slots__ = ("blocks", "bounds", "device", "dtype", "half", "params", "state")
+    __slots__ = ("blocks", "bounds", "device", "dtype", "half", "params", "places", "state")
 
-    def __init__(self, params: list[Tensor], slots: list[Slot], elementwise: bool) -> None:
+    def __init__(self, params: list[Tensor], slots: list[Slot], places: list[int], elementwise: bool) -> None:
         first = params[0]
         self.params = params
+        self.places = places  # positions among the parameters that have gradients
         self.device = first._device
         # half-precision parameters are updated in float32
         self.half = first._data.dtype.itemsize == 2
@@ -86,19 +88,31 @@ class Plan:
     """The arrangement of one group's parameters that have gradients."""
 
     def __init__(self, params: list[Tensor], chunks: list[Chunk], changes: int) -> None:
-        self.ids = [id(p) for p in params]
-        self.params = params  # keeps the ids unique
+        self.params = params
+        self.arrays = [p._data for p in params]
+        #: single tensors that need nothing but the formula: (place, parameter, state, functions)
+        self.plain = [
+            (c.places[0], c.params[0], c.state, c.device.xp)
+            for c in chunks
+            if len(c.params) == 1 and not c.half and not c.blocks
+        ]
+        self.others = [c for c in chunks if len(c.params) > 1 or c.half or c.blocks]
         self.chunks = chunks
         self.changes = changes
 
     def fits(self, params: list[Tensor]) -> bool:
         """Whether these are the parameters it was made for, where they were and of the dtype they had."""
-        if [id(p) for p in params] != self.ids:
+        if len(params) != len(self.params) or not all(map(is_, params, self.params)):
             return False
-        for chunk in self.chunks:  # a model moves as a whole: one parameter stands for its chunk
-            p = chunk.params[0]
-            if p._device is not chunk.device or (p._data.dtype != chunk.dtype and not chunk.half):
-                return False
+        arrays = [p._data for p in params]
+        if all(map(is_, arrays, self.arrays)):
+            return True
+        # p.data was assigned: the plan still fits if the new arrays are like the old ones
+        if any(type(a) is not type(b) or a.dtype != b.dtype or a.shape != b.shape for a, b in zip(arrays, self.arrays)):
+            return False
+        if any(p._device is not c.device for c in self.chunks for p in c.params):
+            return False
+        self.arrays = arrays
         return True
 
     def write_back(self, slots: dict[Tensor, Slot]) -> None:
@@ -113,21 +127,22 @@ def make(optimizer: Optimizer, before: Plan | None, params: list[Tensor], group:
         before.write_back(optimizer._slots)
     changes = 0 if before is None else before.changes + 1
     joins = optimizer.gathers(group) and changes < _PATIENCE
-    open_: dict[Any, tuple[list[Tensor], list[Slot]]] = {}
-    runs: list[tuple[list[Tensor], list[Slot]]] = []
-    for p in params:
+    open_: dict[Any, tuple[list[Tensor], list[Slot], list[int]]] = {}
+    runs: list[tuple[list[Tensor], list[Slot], list[int]]] = []
+    for i, p in enumerate(params):
         slot = _slot(optimizer, p, group)
         if not joins or p._data.size > SMALL:
-            runs.append(([p], [slot]))
+            runs.append(([p], [slot], [i]))
             continue
         numbers = tuple(sorted((k, None if hasattr(v, "dtype") else v) for k, v in slot.entries.items()))
         key = (p._device, p._data.dtype, slot.step, numbers)
         run = open_.get(key)
         if run is None or sum(q._data.size for q in run[0]) + p._data.size > BLOCK:
-            run = open_[key] = ([], [])
+            run = open_[key] = ([], [], [])
             runs.append(run)
         run[0].append(p)
         run[1].append(slot)
+        run[2].append(i)
     return Plan(params, [Chunk(*run, optimizer.elementwise) for run in runs], changes)
 
 
@@ -157,7 +172,7 @@ def optimizer_takes(p: Tensor) -> bool:
 def placed(array: Any, device: Any, dtype: Any) -> Any:
     """An array (of any backend) or a Tensor as an array of ``device`` and ``dtype``."""
     if isinstance(array, Tensor):
-        array = array.to(device)._data  # type: ignore[attr-defined]
+        array = array.to(device)._data
     if not isinstance(array, device.array_type):
         host = array.get() if hasattr(array, "get") else array
         host = np.asarray(host)

@@ -146,7 +146,7 @@ def _equal(input: Tensor, other: Tensor) -> bool:
     """
     if input._data.shape != other._data.shape:
         return False
-    return bool((input == other).all())  # type: ignore[attr-defined]
+    return bool((input == other).all())
 
 
 @function("isclose")
@@ -159,8 +159,8 @@ def _isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
         tensor([True])
     """
     x, y = input.detach(), other.detach()
-    close = (x == y) | ((x - y).abs() <= atol + rtol * y.abs()) & y.isfinite()  # type: ignore[attr-defined]
-    return close | (x.isnan() & y.isnan()) if equal_nan else close  # type: ignore[attr-defined, no-any-return]
+    close = (x == y) | ((x - y).abs() <= atol + rtol * y.abs()) & y.isfinite()
+    return close | (x.isnan() & y.isnan()) if equal_nan else close
 
 
 @function("allclose")
@@ -172,6 +172,6 @@ def _allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e
         >>> cr.allclose(cr.ones(2), cr.ones(2) + 1e-9)
         True
     """
-    return bool(_isclose(input, other, rtol, atol, equal_nan).all())  # type: ignore[attr-defined]
+    return bool(_isclose(input, other, rtol, atol, equal_nan).all())
 
 

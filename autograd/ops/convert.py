@@ -51,7 +51,7 @@ def _copy(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     src = cast(src, input._data.dtype)
     if src._data.shape != input._data.shape:
         src = xp_of_tensors.broadcast_to(src, shape=input._data.shape)
-    return xp_of_tensors.overwrite(input, src)  # type: ignore[no-any-return]
+    return xp_of_tensors.overwrite(input, src)
 
 
 def _fill(input: Tensor, value: Any) -> Tensor:

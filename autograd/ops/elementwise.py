@@ -170,7 +170,7 @@ def _add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
         >>> cr.add(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 1.0]), alpha=10)
         tensor([11., 12.])
     """
-    return xp_of_tensors.add(input, other if alpha == 1 else _scaled("add", input, other, alpha))  # type: ignore[no-any-return]
+    return xp_of_tensors.add(input, other if alpha == 1 else _scaled("add", input, other, alpha))
 
 
 @function("sub subtract", inplace=True)
@@ -182,7 +182,7 @@ def _sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
         >>> cr.sub(cr.tensor([1.0, 2.0]), 1.0)
         tensor([0., 1.])
     """
-    return xp_of_tensors.subtract(input, other if alpha == 1 else _scaled("sub", input, other, alpha))  # type: ignore[no-any-return]
+    return xp_of_tensors.subtract(input, other if alpha == 1 else _scaled("sub", input, other, alpha))
 
 
 @function("div divide true_divide", inplace=True)
@@ -198,14 +198,14 @@ def _div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         tensor([0.5000, 1.0000])
     """
     if rounding_mode is None:
-        return xp_of_tensors.divide(input, other)  # type: ignore[no-any-return]
+        return xp_of_tensors.divide(input, other)
     if rounding_mode == "floor":
-        return xp_of_tensors.floor_divide(input, other)  # type: ignore[no-any-return]
+        return xp_of_tensors.floor_divide(input, other)
     if rounding_mode == "trunc":
         quotient = xp_of_tensors.divide(input, other)
         whole = xp_of_tensors.trunc(quotient)
         both_integer = all(dtypes.category(np.dtype(getattr(v, "dtype", type(v)))) < 2 for v in (input, other))
-        return whole.to(input.dtype) if both_integer and isinstance(input, Tensor) else whole  # type: ignore[no-any-return]
+        return whole.to(input.dtype) if both_integer and isinstance(input, Tensor) else whole
     raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
 
 
@@ -223,12 +223,12 @@ def _pow(input: Any, exponent: Any) -> Tensor:
     if isinstance(input, Tensor) and isinstance(exponent, (int, float)) and not isinstance(exponent, bool):
         if dtypes.category(input._data.dtype) < 2:
             if isinstance(exponent, float):
-                input = input.to(dtypes.get_default_dtype())  # type: ignore[attr-defined]
+                input = input.to(dtypes.get_default_dtype())
             elif exponent < 0:
                 raise RuntimeError("pow: integers to negative integer powers are not allowed; convert with .float() first")
         if dtypes.category(input._data.dtype) >= 2:
-            return xp_of_tensors.power_by_number(input, exponent=exponent)  # type: ignore[no-any-return]
-    return xp_of_tensors.pow(input, exponent)  # type: ignore[no-any-return]
+            return xp_of_tensors.power_by_number(input, exponent=exponent)
+    return xp_of_tensors.pow(input, exponent)
 
 
 # ---- functions of one tensor ----------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def _square(input: Tensor) -> Tensor:
     """
     if isinstance(input, Tensor) and input._data.dtype.kind == "b":
         input = cast(input, dtypes.int64.dtype)
-    return xp_of_tensors.square(input)  # type: ignore[no-any-return]
+    return xp_of_tensors.square(input)
 
 
 @op(
@@ -453,11 +453,11 @@ def _clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         raise ValueError("clamp: at least one of min and max must be given")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         if min is not None:
-            input = _where(input < min, min, input)  # type: ignore[operator]
-        return input if max is None else _where(input > max, max, input)  # type: ignore[operator]
+            input = _where(input < min, min, input)
+        return input if max is None else _where(input > max, max, input)
     if dtypes.category(input._data.dtype) < 2 and any(isinstance(v, float) for v in (min, max)):
-        input = input.to(dtypes.get_default_dtype())  # type: ignore[attr-defined]
-    return xp_of_tensors.clip(input, min=min, max=max)  # type: ignore[no-any-return]
+        input = input.to(dtypes.get_default_dtype())
+    return xp_of_tensors.clip(input, min=min, max=max)
 
 
 @op(

@@ -127,7 +127,7 @@ def _index_tensors(x: Tensor, part: Any, dim: int) -> tuple[Tensor, ...]:
     if part._device is not x._device:
         if part._device.type != "cpu":
             raise mixed_devices(_getitem_op(), x, part)
-        part = part.to(x._device)  # type: ignore[attr-defined]
+        part = part.to(x._device)
     kind = dtypes.category(part._data.dtype)
     if kind == 0:
         expected = tuple(x._data.shape[dim : dim + part._data.ndim])
@@ -242,11 +242,11 @@ def getitem_of(x: Tensor, index: Any) -> Tensor:
     Raises IndexError when the index is out of bounds or does not fit, TypeError for what is no index.
     """
     if type(index) is int and x._data.ndim:  # the common case
-        return xp_of_tensors.getitem(x, index=(_checked_int(x, index, 0), ...))  # type: ignore[no-any-return]
+        return xp_of_tensors.getitem(x, index=(_checked_int(x, index, 0), ...))
     x, layout, tensors = locate(x, index)
     if not tensors:
-        return xp_of_tensors.getitem(x, index=layout)  # type: ignore[no-any-return]
-    return xp_of_tensors.take_at(x, *tensors, layout=layout)  # type: ignore[no-any-return]
+        return xp_of_tensors.getitem(x, index=layout)
+    return xp_of_tensors.take_at(x, *tensors, layout=layout)
 
 
 TensorMethods.__getitem__ = getitem_of  # type: ignore
@@ -306,7 +306,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     elif value._device is not x._device:
         if value._data.ndim:
             raise mixed_devices(_getitem_op(), x, value)
-        value = value.to(x._device)  # type: ignore[attr-defined]
+        value = value.to(x._device)
     tracked = _records(x, (value,))
     if tracked:
         _check_recorded("setitem", x)
@@ -439,7 +439,7 @@ def _gather(input: Tensor, dim: Any = NOT_GIVEN, index: Any = None, *, axis: Any
                 [3]])
     """
     d = _along_arguments("gather", input, dim if axis is NOT_GIVEN else axis, index)
-    return xp_of_tensors.gather(input, index, axis=d)  # type: ignore[no-any-return]
+    return xp_of_tensors.gather(input, index, axis=d)
 
 
 def _scatter_reference(x: Any, index: Any, src: Any, axis: int) -> Any:
@@ -489,7 +489,7 @@ def _scatter_add(input: Tensor, dim: Any = NOT_GIVEN, index: Any = None, src: An
         raise RuntimeError(f"scatter_add: src must have the dtype of input, {input.dtype}, got {src.dtype}")
     if src._data.ndim != index._data.ndim or any(n > m for n, m in zip(index._data.shape, src._data.shape, strict=True)):
         raise RuntimeError(f"scatter_add: index must fit into src, got {describe(index)} and {describe(src)}")
-    return xp_of_tensors.scatter_add(input, index, _window(xp_of_tensors, src, index._data.shape), axis=d)  # type: ignore[no-any-return]
+    return xp_of_tensors.scatter_add(input, index, _window(xp_of_tensors, src, index._data.shape), axis=d)
 
 
 @function("masked_fill", inplace=True)
@@ -507,7 +507,7 @@ def _masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         raise RuntimeError(f"masked_fill: value must be a number or a 0-d tensor, got {describe(value)}")
     if not isinstance(value, Tensor):
         value = wrap(input._device.asarray(value, input._data.dtype), input._device)
-    return xp_of_tensors.where(mask, cast(value, input._data.dtype), input)  # type: ignore[no-any-return]
+    return xp_of_tensors.where(mask, cast(value, input._data.dtype), input)
 
 
 @function("nonzero")

@@ -82,9 +82,9 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
         >>> cr.matmul(cr.ones(2, 3), cr.ones(3))
         tensor([3., 3.])
     """
-    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
-        which, value = ("input", input) if not isinstance(input, Tensor) else ("other", other)
-        raise TypeError(f"matmul: argument {which!r} must be a Tensor, got {describe(value)}")
+    for which, value in (("input", input), ("other", other)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"matmul: argument {which!r} must be a Tensor, got {describe(value)}")
     a, b = input._data.shape, other._data.shape
     if not a or not b:
         raise RuntimeError(f"matmul: both arguments must have at least 1 dimension, got shapes {a} and {b}")
@@ -93,7 +93,7 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
         raise RuntimeError(f"matmul: the inner dimensions must agree, got shapes {a} and {b} ({a[-1]} against {inner})")
     if input._data.dtype != other._data.dtype:
         raise RuntimeError(f"matmul: expected one dtype, got {input.dtype} and {other.dtype}; convert one with .to(dtype)")
-    return xp_of_tensors.matmul(input, other)  # type: ignore[no-any-return]
+    return xp_of_tensors.matmul(input, other)
 
 
 def _fixed_rank(name: str, ranks: tuple[int, int], what: str, example: str) -> None:
@@ -137,7 +137,7 @@ def _linear_weight(xp: Any, g: Any, x: Any) -> Any:
     vjp={
         "x": lambda xp, g, weight: xp.matmul(g, weight),
         "weight": _linear_weight,
-        "bias": lambda xp, g: unbroadcast(xp, g, (g.shape[-1],)),
+        "bias": lambda xp, g: xp.sum(g, axis=tuple(range(g.ndim - 1)), keepdims=False) if g.ndim > 1 else g,
     },
     check=Samples(
         lambda rng: [
@@ -229,7 +229,7 @@ def _einsum_back(xp: Any, g: Any, operands: Any, equation: str) -> list[Any]:
     return results
 
 
-_EQUATIONS = [
+_EQUATIONS: list[tuple[str, list[tuple[int, ...]]]] = [
     ("ij,jk->ik", [(2, 3), (3, 4)]),
     ("bij,bjk->bik", [(2, 2, 3), (2, 3, 2)]),
     ("i,i->", [(3,), (3,)]),
@@ -274,6 +274,6 @@ def _einsum(equation: str, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     parse_einsum(equation, [tuple(o._data.shape) for o in operands])
-    return xp_of_tensors.einsum_of(*operands, equation=equation.replace(" ", ""))  # type: ignore[no-any-return]
+    return xp_of_tensors.einsum_of(*operands, equation=equation.replace(" ", ""))
 
 

@@ -24,6 +24,9 @@ class ValuesIndices(NamedTuple):
     indices: Tensor
 
 
+#: elements up to which a copy is quicker to make than a broadcast view
+_SMALL = 4096
+
 # ---- helpers of the rules: written for arrays and Tensors -----------------------------------------------------------
 
 
@@ -44,9 +47,10 @@ def keep_dims(xp: Any, g: Any, x_shape: tuple[int, ...], axis: Any, keepdims: bo
 
 def restore(xp: Any, g: Any, x_shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:
     """A reduced gradient repeated to the shape before the reduction."""
-    if axis is None and not keepdims:
-        return xp.broadcast_to(g, shape=x_shape)
-    return xp.broadcast_to(keep_dims(xp, g, x_shape, axis, keepdims), shape=x_shape)
+    if axis is not None or keepdims:
+        g = keep_dims(xp, g, x_shape, axis, keepdims)
+    repeat = xp.spread if math.prod(x_shape) <= _SMALL else xp.broadcast_to
+    return repeat(g, shape=x_shape)
 
 
 def count_of(x_shape: tuple[int, ...], axis: Any) -> int:
@@ -89,7 +93,7 @@ def _reduction(name: str, doc: str, *, promote: str = "") -> Any:
             raise RuntimeError(f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()")
         if dim is not None:
             dim = public_axis(name, dim, input._data.ndim)
-        return getattr(xp_of_tensors, name)(input, axis=dim, keepdims=bool(keepdim))  # type: ignore[no-any-return]
+        return getattr(xp_of_tensors, name)(input, axis=dim, keepdims=bool(keepdim))
 
     reduce.__name__ = reduce.__qualname__ = name
     reduce.__doc__ = doc
@@ -258,7 +262,7 @@ def _extreme(name: str) -> None:
         d = normal_axis(name, dim, input._data.ndim)
         _nonempty(name, input, d if input._data.ndim else None)
         if not input._data.ndim:
-            return ValuesIndices(input.clone(), getattr(xp_of_tensors, pick)(input, axis=None, keepdims=False))  # type: ignore[attr-defined]
+            return ValuesIndices(input.clone(), getattr(xp_of_tensors, pick)(input, axis=None, keepdims=False))
         indices = getattr(xp_of_tensors, pick)(input, axis=d, keepdims=True)
         values = xp_of_tensors.gather(input, indices, axis=d)
         if not keepdim:
@@ -282,7 +286,7 @@ def _extreme(name: str) -> None:
     ) -> Tensor:
         ax = public_axis(f"a{name}", dim if axis is NOT_GIVEN else axis, input._data.ndim)
         _nonempty(f"a{name}", input, ax)
-        return getattr(xp_of_tensors, reduce)(input, axis=ax, keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims))  # type: ignore[no-any-return]
+        return getattr(xp_of_tensors, reduce)(input, axis=ax, keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims))
 
     amount.__name__ = f"a{name}"
     amount.__doc__ = f"""The {name}imum over the dimensions ``dim`` (all by default); equal extremes share the gradient.
@@ -414,7 +418,7 @@ def _spread(name: str, what: str, shown: str) -> None:
         dim = dim if axis is NOT_GIVEN else axis
         if dtypes.category(input._data.dtype) < 2:
             raise RuntimeError(f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()")
-        return getattr(xp_of_tensors, name)(  # type: ignore[no-any-return]
+        return getattr(xp_of_tensors, name)(
             input,
             axis=public_axis(name, dim, input._data.ndim),
             correction=correction,
@@ -485,24 +489,24 @@ def _norm(
     keep = {"axis": ax, "keepdims": bool(keepdim if keepdims is NOT_GIVEN else keepdims)}
     xp = xp_of_tensors
     if p == "fro" or p == 2:
-        return xp.euclidean_norm(input, **keep)  # type: ignore[no-any-return]
+        return xp.euclidean_norm(input, **keep)
     if not isinstance(p, (int, float)):
         raise ValueError(f"norm: p must be a number, inf, -inf or 'fro', got {p!r}")
     size = xp.abs(input)
     if p == math.inf:
-        return xp.max(size, **keep)  # type: ignore[no-any-return]
+        return xp.max(size, **keep)
     if p == -math.inf:
-        return xp.min(size, **keep)  # type: ignore[no-any-return]
+        return xp.min(size, **keep)
     if p == 0:
-        return xp.sum(xp.abs(xp.sign(size)), **keep)  # type: ignore[no-any-return]
+        return xp.sum(xp.abs(xp.sign(size)), **keep)
     if p == 1:
-        return xp.sum(size, **keep)  # type: ignore[no-any-return]
+        return xp.sum(size, **keep)
     if p < 1:  # the slope of |x|**p at 0 is infinite; the subgradient taken is 0
         size = xp.where(size == 0, xp.zeros_like(size), size)
     total = xp.sum(xp.power_by_number(size, exponent=p), **keep)
     zero = total == 0  # the subgradient of the norm at 0 is 0
     root = xp.power_by_number(xp.where(zero, xp.ones_like(total), total), exponent=1.0 / p)
-    return xp.where(zero, xp.zeros_like(root), root)  # type: ignore[no-any-return]
+    return xp.where(zero, xp.zeros_like(root), root)
 
 
 @op(
@@ -584,8 +588,8 @@ def _cumsum(input: Tensor, dim: Any = NOT_GIVEN, *, dtype: Any = None, axis: Any
     elif dtypes.category(input._data.dtype) < 2:
         input = cast(input, dtypes.int64.dtype)
     if not input._data.ndim:
-        return xp_of_tensors.clone(input)  # type: ignore[no-any-return]
-    return xp_of_tensors.cumulative_sum(input, axis=d)  # type: ignore[no-any-return]
+        return xp_of_tensors.clone(input)
+    return xp_of_tensors.cumulative_sum(input, axis=d)
 
 
 @op(

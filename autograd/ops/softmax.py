@@ -56,10 +56,10 @@ def _along_dim(name: str, what: str, shown: str) -> None:
             raise RuntimeError(f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()")
         d = normal_axis(name, dim, input._data.ndim)
         if not input._data.ndim:
-            return input * 0.0 + (1.0 if name == "softmax" else 0.0)  # type: ignore[operator, no-any-return]
+            return input * 0.0 + (1.0 if name == "softmax" else 0.0)
         if not input._data.size:
-            return input.clone()  # type: ignore[attr-defined, no-any-return]
-        return getattr(xp_of_tensors, name)(input, axis=d)  # type: ignore[no-any-return]
+            return input.clone()
+        return getattr(xp_of_tensors, name)(input, axis=d)
 
     normalise.__name__ = name
     normalise.__doc__ = f"""{what}

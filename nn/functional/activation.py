@@ -30,7 +30,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
         >>> F.relu(cr.tensor([-1.0, 2.0]))
         tensor([0., 2.])
     """
-    return input.relu_() if inplace else xp.relu(input)  # type: ignore[attr-defined]
+    return input.relu_() if inplace else xp.relu(input)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -197,7 +197,7 @@ def logsigmoid(input: Tensor) -> Tensor:
         >>> F.logsigmoid(cr.tensor([0.0, -1000.0]))
         tensor([-6.9315e-01, -1.0000e+03])
     """
-    return -softplus(-input, threshold=1e30)  # type: ignore[operator]
+    return -softplus(-input, threshold=1e30)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -221,7 +221,7 @@ def softsign(input: Tensor) -> Tensor:
         >>> F.softsign(cr.tensor([0.0, 1.0]))
         tensor([0.0000, 0.5000])
     """
-    return input / (xp.abs(input) + 1.0)  # type: ignore[operator]
+    return input / (xp.abs(input) + 1.0)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -233,7 +233,7 @@ def tanhshrink(input: Tensor) -> Tensor:
         >>> F.tanhshrink(cr.tensor([0.0, 1.0]))
         tensor([0.0000, 0.2384])
     """
-    return input - xp.tanh(input)  # type: ignore[operator]
+    return input - xp.tanh(input)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -310,7 +310,7 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
         >>> F.softmin(cr.tensor([0.0, 0.0]), dim=0)
         tensor([0.5000, 0.5000])
     """
-    return _softmax(-input, _last_resort_dim("softmin", dim, input.ndim), dtype=dtype)  # type: ignore[operator]
+    return _softmax(-input, _last_resort_dim("softmin", dim, input.ndim), dtype=dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:

@@ -79,7 +79,7 @@ def _images(caller: str, input: Any) -> tuple[Any, bool]:
     if input._data.ndim == 4:
         return input, False
     if input._data.ndim == 3:
-        return input.unsqueeze(0), True  # type: ignore[attr-defined]
+        return input.unsqueeze(0), True
     raise RuntimeError(f"{caller}: input must have shape (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
 
 
@@ -277,7 +277,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
         out = avg_pool2d(x, kernel)
     else:
         out = _uneven_means(_uneven_means(x, 2, wanted[0]), 3, wanted[1])
-    return out.squeeze(0) if single else out  # type: ignore[attr-defined]
+    return out.squeeze(0) if single else out
 
 
 def _uneven_means(x: Any, dim: int, count: int) -> Any:
@@ -342,12 +342,12 @@ def batch_norm(
         return out
     if running_mean is None or running_var is None:
         raise RuntimeError("batch_norm: running_mean and running_var are needed unless training=True")
-    scale = xp.rsqrt(running_var + eps)  # type: ignore[operator]
+    scale = xp.rsqrt(running_var + eps)
     if weight is not None:
         scale = scale * weight
-    shift = -running_mean * scale if bias is None else bias - running_mean * scale  # type: ignore[operator]
+    shift = -running_mean * scale if bias is None else bias - running_mean * scale
     per_channel = (1, -1, *(1,) * (input._data.ndim - 2))
-    return input * scale.reshape(per_channel) + shift.reshape(per_channel)  # type: ignore[operator]
+    return input * scale.reshape(per_channel) + shift.reshape(per_channel)
 
 
 def _move(running: Tensor, value: Tensor, momentum: float, factor: float) -> None:
@@ -378,7 +378,7 @@ def dropout(
     if dtypes.category(input._data.dtype) < 2:
         raise RuntimeError(f"dropout: expected a floating-point tensor, got {input.dtype}")
     if p == 1.0:
-        return input.mul_(0.0) if inplace else input * 0.0  # type: ignore[attr-defined, operator]
+        return input.mul_(0.0) if inplace else input * 0.0
     out = xp.masked_scale(input, keep_mask(input, 1.0 - p, generator), scale=1.0 / (1.0 - p))
     if inplace:
         adopt("dropout", input, out)

@@ -74,7 +74,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", *, weight: 
     _check_pair("mse_loss", input, target)
     if reduction == "mean" and weight is None:
         return xp.mean_squared_error(input, target)
-    return _weighted_mean("mse_loss", xp.square(input - target), weight, reduction)  # type: ignore[operator]
+    return _weighted_mean("mse_loss", xp.square(input - target), weight, reduction)
 
 
 def _weighted_mean(caller: str, loss: Any, weight: Tensor | None, reduction: str) -> Tensor:
@@ -98,7 +98,7 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", *, weight: T
         tensor(2.)
     """
     _check_pair("l1_loss", input, target)
-    return _weighted_mean("l1_loss", xp.abs(input - target), weight, reduction)  # type: ignore[operator]
+    return _weighted_mean("l1_loss", xp.abs(input - target), weight, reduction)
 
 
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
@@ -117,7 +117,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
-    distance = xp.abs(input - target)  # type: ignore[operator]
+    distance = xp.abs(input - target)
     loss = xp.where(distance < beta, xp.square(distance) * (0.5 / beta), distance - 0.5 * beta)
     return _reduce("smooth_l1_loss", loss, reduction)
 
@@ -136,7 +136,7 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
     _check_pair("huber_loss", input, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    distance = xp.abs(input - target)  # type: ignore[operator]
+    distance = xp.abs(input - target)
     loss = xp.where(distance <= delta, xp.square(distance) * 0.5, (distance - 0.5 * delta) * delta)
     return _reduce("huber_loss", loss, reduction)
 
@@ -208,7 +208,7 @@ def binary_cross_entropy_with_logits(
     else:
         # t weighs -log(sigmoid(x)) by pos_weight; with target 1 the loss is softplus(-x)
         positive = xp.logistic_cross_entropy(input, wrap(input._device.xp.ones_like(input._data), input._device))
-        extra = _weighted(caller, positive * target, pos_weight - 1.0)  # type: ignore[operator]
+        extra = _weighted(caller, positive * target, pos_weight - 1.0)
         loss = xp.logistic_cross_entropy(input, target) + extra
     return _reduce(caller, _weighted(caller, loss, weight), reduction)
 
@@ -262,8 +262,7 @@ def _reduce_classes(caller: str, loss: Any, weights: Any, counted: Any, reductio
     if reduction != "mean" or (weights is None and counted is None):
         return _reduce(caller, loss, reduction)
     total = xp.sum(weights) if weights is not None else float(counted.sum())
-    # no sample counts: 0 / 0 is NaN, as in PyTorch, without NumPy's warning
-    if not isinstance(total, Tensor) and total == 0:
+    if float(total) == 0.0:  # no sample counts: 0 / 0 is NaN, as in PyTorch, without NumPy's warning
         return xp.sum(loss) * float("nan")
     return xp.sum(loss) / total
 
@@ -312,7 +311,7 @@ def nll_loss(
     loss = -xp.gather(x, safe.unsqueeze(1), axis=1).squeeze(1)
     loss = loss if weights is None else loss * weights
     out = _reduce_classes("nll_loss", loss, weights, counted, reduction)
-    return out.squeeze(0) if single and reduction == "none" else out  # type: ignore[attr-defined]
+    return out.squeeze(0) if single and reduction == "none" else out
 
 
 def _long(target: Any) -> Any:
@@ -358,7 +357,7 @@ def cross_entropy(
         raise TypeError("cross_entropy: target must hold integer classes or probabilities, got bool; use .long()")
     else:
         out = _class_targets(x, _long(t), weight, ignore_index, label_smoothing, reduction)
-    return out.squeeze(0) if single and reduction == "none" else out  # type: ignore[attr-defined]
+    return out.squeeze(0) if single and reduction == "none" else out
 
 
 def _class_targets(x: Any, t: Any, weight: Any, ignore_index: int, smoothing: float, reduction: str) -> Tensor:

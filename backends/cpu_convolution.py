@@ -1,0 +1,300 @@
+"""Convolution kernels of the NumPy backend: blocks of windows, one matrix product per block, on all threads.
+
+Images are logically (N, C, H, W). The kernels read any strides and write channels-last memory, where a row of
+``KW * C`` neighbours is contiguous and a result block is a plain matrix. A block is about 1 MB of windows, which
+stays in a core's second-level cache from the copy to the product. 3x3 and 5x5 with many channels go through
+Winograd's algorithm (``cpu_winograd.py``). Grouped convolutions and other dtypes run the declared forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends import cpu_winograd as winograd
+from chainrule.backends.base import Backend, kernel
+from chainrule.backends.namespace import FORWARDS
+from chainrule.backends.pool import parallel, ranges, scratch
+
+Array = np.ndarray
+Pair = tuple[int, int]
+
+_as_strided = np.lib.stride_tricks.as_strided
+
+#: Bytes of windows in one block.
+_BLOCK = 1 << 20
+
+#: Products smaller than this run on the caller alone: waking a helper takes as long.
+_WORTH = 10_000_000
+
+#: Partial sums of a weight gradient: fixed, so that the result does not depend on the number of threads.
+_PARTIALS = 8
+
+
+def _supported(x: Array, y: Array, bias: Array | None, groups: int) -> bool:
+    """Whether the kernels here take these arrays; the declared forward takes everything else."""
+    return (
+        groups == 1
+        and x.dtype.char in "fd"
+        and x.dtype == y.dtype
+        and (bias is None or bias.dtype == x.dtype)
+        and x.size > 0
+        and y.size > 0
+    )
+
+
+def _for_all(function: Callable[[int], object], count: int, work: int) -> None:
+    """``parallel`` where there is enough work, else a loop."""
+    if work >= _WORTH:
+        parallel(function, count)
+    else:
+        for i in range(count):
+            function(i)
+
+
+def last(x: Array) -> Array:
+    """(N, C, H, W) as (N, H, W, C), a view."""
+    return x.transpose(0, 2, 3, 1)
+
+
+def _out_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+class _Windows:
+    """The windows of images x (N, H, W, C), in blocks of whole images or of rows of one image."""
+
+    def __init__(self, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
+        n, h, w, c = x.shape
+        self.x, self.kernel, self.stride, self.padding, self.dilation = x, kernel, stride, padding, dilation
+        self.oh = _out_size(h, kernel[0], stride[0], padding[0], dilation[0])
+        self.ow = _out_size(w, kernel[1], stride[1], padding[1], dilation[1])
+        self.width = kernel[0] * kernel[1] * c
+        #: planar: channels before pixels, for few channels, where runs of pixels are longer than runs of channels
+        self.planar = c < 8 and self.ow > c * kernel[1]
+        rows = max(1, _BLOCK // (x.itemsize * self.width * max(self.ow, 1)))
+        if rows >= self.oh:
+            images = max(1, min(rows // max(self.oh, 1), -(-n // _PARTIALS)))
+            self.blocks = [(i, min(i + images, n), 0, self.oh) for i in range(0, n, images)]
+        else:
+            self.blocks = [(i, i + 1, a, b) for i in range(n) for a, b in ranges(self.oh, -(-self.oh // rows))]
+
+    def _patch(self, first: int, end: int, top: int, bottom: int) -> Array:
+        """The bordered input (n, rows, W + 2 * padding, C) that the output rows ``top:bottom`` look at."""
+        h, w, c = self.x.shape[1:]
+        (kh, _), (sh, _), (ph, pw), (dh, _) = self.kernel, self.stride, self.padding, self.dilation
+        a, b = top * sh - ph, (bottom - 1) * sh - ph + (kh - 1) * dh + 1
+        inside = self.x[first:end, max(a, 0) : max(min(b, h), 0)]
+        whole = a >= 0 and b <= h and pw == 0
+        if whole and (self.planar or inside.strides[3] == inside.itemsize):
+            return inside
+        shape = (end - first, b - a, w + 2 * pw, c)
+        if self.planar:
+            patch = scratch("patch", (shape[0], c, *shape[1:3]), self.x.dtype).transpose(0, 2, 3, 1)
+        else:
+            patch = scratch("patch", shape, self.x.dtype)
+        if not whole:
+            patch.fill(0)
+        patch[:, max(-a, 0) : max(-a, 0) + inside.shape[1], pw : pw + w] = inside
+        return patch
+
+    def block(self, index: int, ones: bool = False) -> Array:
+        """The windows of one block as rows: (pixels, width), or (images, pixels, width + ones) where planar."""
+        first, end, top, bottom = self.blocks[index]
+        patch = self._patch(first, end, top, bottom)
+        (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
+        n, rows, c = end - first, bottom - top, self.x.shape[3]
+        s = patch.strides
+        if self.planar:
+            columns = scratch("columns", (n, self.width + ones, rows * self.ow), self.x.dtype)
+            view = _as_strided(
+                patch, (n, kh, kw, c, rows, self.ow), (s[0], s[1] * dh, s[2] * dw, s[3], s[1] * sh, s[2] * sw)
+            )
+            columns[:, : self.width].reshape(view.shape)[...] = view
+            if ones:
+                columns[:, self.width] = 1
+            return columns.transpose(0, 2, 1)
+        if self.width == c and sh == sw == 1 and patch.flags.c_contiguous:
+            return patch.reshape(-1, c)
+        columns = scratch("columns", (n, rows, self.ow, kh, kw, c), self.x.dtype)
+        columns[...] = _as_strided(patch, columns.shape, (s[0], s[1] * sh, s[2] * sw, s[1] * dh, s[2] * dw, s[3]))
+        return columns.reshape(-1, self.width)
+
+
+def _correlate(x: Array, matrix: Array, bias: Array | None, windows: _Windows) -> Array:
+    """Every window times ``matrix`` (KH * KW * C, K), plus ``bias``: (N, OH, OW, K)."""
+    k = matrix.shape[1]
+    out = np.empty((x.shape[0], windows.oh, windows.ow, k), dtype=x.dtype)
+    ones = windows.planar and bias is not None
+    if ones:
+        matrix = np.concatenate([matrix, bias[None]])  # type: ignore[index]  # a column of ones adds the bias for free
+
+    def run(index: int) -> None:
+        first, end, top, bottom = windows.blocks[index]
+        rows = windows.block(index, ones)
+        target = out[first:end, top:bottom].reshape(*rows.shape[:-1], k)
+        np.matmul(rows, matrix, out=target)
+        if bias is not None and not ones:
+            np.add(target, bias, out=target)
+
+    _for_all(run, len(windows.blocks), out.size * windows.width)
+    return out
+
+
+def _matrix(weight: Array) -> Array:
+    """(K, C, KH, KW) as (KH * KW * C, K)."""
+    k = weight.shape[0]
+    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(-1, k)
+
+
+def conv2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    quick: bool,
+) -> Array:
+    """Images x (N, C, H, W) with filters (K, C, KH, KW): (N, K, OH, OW) in channels-last memory."""
+    if quick and stride == dilation == (1, 1) and winograd.pays(x, weight.shape[0], weight.shape[2:], padding):
+        out = winograd.forward(last(x), weight.transpose(2, 3, 1, 0), bias, padding)
+    else:
+        windows = _Windows(last(x), weight.shape[2:], stride, padding, dilation)
+        out = _correlate(last(x), _matrix(weight), bias, windows)
+    return out.transpose(0, 3, 1, 2)
+
+
+def conv2d_input(
+    g: Array, weight: Array, x_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, quick: bool
+) -> Array | None:
+    """The gradient for the images from g (N, K, OH, OW): a convolution of g with the filters turned around.
+
+    None where that does not work: padding beyond the kernel's reach, stride together with dilation.
+    """
+    (kh, kw), (ph, pw) = weight.shape[2:], padding
+    turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+    border = (dilation[0] * (kh - 1) - ph, dilation[1] * (kw - 1) - pw)
+    if stride == (1, 1) and min(border) >= 0:
+        return conv2d(g, turned, None, (1, 1), border, dilation, quick)
+    if dilation != (1, 1) or stride == (1, 1):
+        return None
+    # Row u of the bordered image is s * q + a: of all kernel rows only a, a + s, a + 2s, .. meet it.
+    n, c, h, w = x_size
+    (sh, sw), (oh, ow) = stride, g.shape[2:]
+    out = np.zeros((n, h, w, c), dtype=g.dtype)
+    for a in range(min(sh, kh)):
+        for b in range(min(sw, kw)):
+            taps = weight[:, :, a::sh, b::sw]
+            # the first and last q whose row lies inside the image
+            q0, q1 = -((a - ph) // sh), (h - 1 + ph - a) // sh + 1
+            r0, r1 = -((b - pw) // sw), (w - 1 + pw - b) // sw + 1
+            q0, r0 = max(q0, 0), max(r0, 0)
+            q1, r1 = min(q1, oh + taps.shape[2] - 1), min(r1, ow + taps.shape[3] - 1)
+            if q1 <= q0 or r1 <= r0:
+                continue
+            turned = taps.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+            part = conv2d(g, turned, None, (1, 1), (taps.shape[2] - 1, taps.shape[3] - 1), (1, 1), quick)
+            top, left = sh * q0 + a - ph, sw * r0 + b - pw
+            out[:, top : top + sh * (q1 - q0) : sh, left : left + sw * (r1 - r0) : sw] = last(part)[:, q0:q1, r0:r1]
+    return out.transpose(0, 3, 1, 2)
+
+
+def conv2d_weight(
+    x: Array, g: Array, weight_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, quick: bool
+) -> Array:
+    """The gradient for the filters from images x (N, C, H, W) and g (N, K, OH, OW): (K, C, KH, KW)."""
+    k, c, kh, kw = weight_size
+    if quick and stride == dilation == (1, 1) and winograd.pays(x, k, (kh, kw), padding):
+        total = winograd.weight_gradient(last(x), last(g), (kh, kw), padding)
+        return np.ascontiguousarray(total.transpose(3, 2, 0, 1))
+    windows = _Windows(last(x), (kh, kw), stride, padding, dilation)
+    y = last(g)
+    if y.shape[1:3] != (windows.oh, windows.ow):
+        raise ValueError(
+            f"conv2d_weight: argument 'y' must have height and width {(windows.oh, windows.ow)}, got {y.shape[1:3]}"
+        )
+    parts = ranges(len(windows.blocks), _PARTIALS)
+    sums = np.zeros((len(parts), windows.width, k), dtype=x.dtype)
+
+    def run(part: int) -> None:
+        begin, end = parts[part]
+        for index in range(begin, end):
+            first, stop, top, bottom = windows.blocks[index]
+            rows = windows.block(index)
+            piece = y[first:stop, top:bottom]
+            if not piece.flags.c_contiguous:
+                copy = scratch("gradient", piece.shape, piece.dtype)
+                copy[...] = piece
+                piece = copy
+            piece = piece.reshape(*rows.shape[:-1], k)
+            if index == begin and rows.ndim == 2:
+                np.matmul(rows.T, piece, out=sums[part])
+            elif rows.ndim == 2:
+                product = scratch("product", sums.shape[1:], sums.dtype)
+                np.matmul(rows.T, piece, out=product)
+                sums[part] += product
+            else:
+                for a, b in zip(rows, piece):
+                    product = scratch("product", sums.shape[1:], sums.dtype)
+                    np.matmul(a.T, b, out=product)
+                    sums[part] += product
+
+    _for_all(run, len(parts), g.size * windows.width)
+    total = sums[0]
+    for part in range(1, len(parts)):
+        total += sums[part]
+    return np.ascontiguousarray(total.reshape(kh, kw, c, k).transpose(3, 2, 0, 1))
+
+
+def register(backend: Backend, quick: Callable[[], bool]) -> None:
+    """Make these the kernels of ``backend``; ``quick`` says whether Winograd's algorithm may be used."""
+    xp = backend.xp
+
+    @kernel("conv2d", backend)
+    def forward(
+        x: Array,
+        weight: Array,
+        bias: Array | None = None,
+        *,
+        stride: Pair = (1, 1),
+        padding: Pair = (0, 0),
+        dilation: Pair = (1, 1),
+        groups: int = 1,
+    ) -> Any:
+        if _supported(x, weight, bias, groups) and _fits(x.shape, weight.shape, stride, padding, dilation):
+            return conv2d(x, weight, bias, stride, padding, dilation, quick())
+        return FORWARDS["conv2d"](
+            xp, x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+
+    @kernel("conv2d_input", backend)
+    def input_gradient(
+        x: Array, weight: Array, *, x_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
+    ) -> Any:
+        if _supported(x, weight, None, groups):
+            out = conv2d_input(x, weight, x_size, stride, padding, dilation, quick())
+            if out is not None:
+                return out
+        return FORWARDS["conv2d_input"](
+            xp, x, weight, x_size=x_size, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+
+    @kernel("conv2d_weight", backend)
+    def weight_gradient(
+        x: Array, y: Array, *, weight_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
+    ) -> Any:
+        if _supported(x, y, None, groups) and _fits(x.shape, weight_size, stride, padding, dilation):
+            return conv2d_weight(x, y, weight_size, stride, padding, dilation, quick())
+        return FORWARDS["conv2d_weight"](
+            xp, x, y, weight_size=weight_size, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+
+
+def _fits(x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair) -> bool:
+    """Whether the arguments make sense; the declared forward says what is wrong otherwise."""
+    if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0 or x[1] != weight[1] or min(weight) < 1:
+        return False
+    return all(_out_size(x[2 + i], weight[2 + i], stride[i], padding[i], dilation[i]) >= 1 for i in (0, 1))

@@ -1,0 +1,104 @@
+"""NumPy's functions without their Python layers.
+
+On small arrays the dispatch and wrapping in NumPy's Python code costs more than the work: ``np.sum`` of 4 floats
+takes 3.2 us, the ufunc's ``reduce`` behind it 1.3; ``np.reshape`` 1.0 us, the method 0.2.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_add_reduce: Any = np.add.reduce
+_maximum_reduce: Any = np.maximum.reduce
+_minimum_reduce: Any = np.minimum.reduce
+
+
+def _sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    return _add_reduce(x, axis, None, None, keepdims)
+
+
+def _mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    total = _add_reduce(x, axis, None, None, keepdims)
+    count = x.size // total.size if total.size else _axis_length(x.shape, axis)
+    if count == 0:  # the mean of nothing is nan, without NumPy's warning
+        return np.full(total.shape, np.nan, dtype=total.dtype)
+    return total / count
+
+
+def _axis_length(shape: tuple[int, ...], axis: Any) -> int:
+    axes = range(len(shape)) if axis is None else (axis if isinstance(axis, tuple) else (axis,))
+    length = 1
+    for a in axes:
+        length *= shape[a]
+    return length
+
+
+def _max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    return _maximum_reduce(x, axis, None, None, keepdims)
+
+
+def _min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    return _minimum_reduce(x, axis, None, None, keepdims)
+
+
+def _reshape(x: Any, /, shape: Any, *, copy: bool | None = None) -> Any:
+    if copy is None:
+        # a NumPy scalar (the gradient of a 0-d result) has the method too
+        return x.reshape(shape)
+    return np.reshape(x, shape, copy=copy)
+
+
+def _permute_dims(x: Any, /, axes: Any) -> Any:
+    return x.transpose(axes)
+
+
+def _matrix_transpose(x: Any, /) -> Any:
+    return x.mT
+
+
+def _copy(x: Any) -> Any:
+    return x.copy("K") if type(x) is np.ndarray else np.copy(x)
+
+
+def _zeros_like(x: Any, /, *, dtype: Any = None) -> Any:
+    if dtype is None and type(x) is np.ndarray and x.flags.c_contiguous:
+        return np.zeros(x.shape, x.dtype)
+    return np.zeros_like(x, dtype=dtype)
+
+
+def _full(shape: Any, fill_value: Any, *, dtype: Any = None) -> Any:
+    if dtype is None:
+        return np.full(shape, fill_value)
+    out = np.empty(shape, dtype)
+    out[...] = fill_value
+    return out
+
+
+def _ones(shape: Any, *, dtype: Any = None) -> Any:
+    return _full(shape, 1, dtype=np.float64 if dtype is None else dtype)
+
+
+def _spread(x: Any, *, shape: tuple[int, ...]) -> Any:
+    # np.broadcast_to takes 3.3 us, this 0.5
+    out = np.empty(shape, x.dtype)
+    out[...] = x
+    return out
+
+
+#: name in the namespace -> the function that takes the place of NumPy's
+SHORTCUTS: dict[str, Any] = {
+    "sum": _sum,
+    "mean": _mean,
+    "max": _max,
+    "min": _min,
+    "reshape": _reshape,
+    "permute_dims": _permute_dims,
+    "matrix_transpose": _matrix_transpose,
+    "copy": _copy,
+    "zeros_like": _zeros_like,
+    "full": _full,
+    "ones": _ones,
+    "spread": _spread,
+}
