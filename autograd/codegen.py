@@ -14,6 +14,8 @@ import threading
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from chainrule.autograd import runtime
 from chainrule.autograd.node import FREED, Node, OutputSlot, freed, next_sequence, stale
 from chainrule.autograd.op import Op, traced
@@ -98,6 +100,7 @@ def _later(op: Op, name: str, part: str) -> Any:
 _HELPERS: dict[str, Any] = {
     "__builtins__": builtins,
     "Tensor": Tensor,
+    "FLOAT32": np.dtype(np.float32),
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
@@ -323,7 +326,7 @@ def _half(op: Op) -> list[str]:
     tensors = ", ".join([*(_local(p) for p in op.parameters), *([f"*{op.variadic}"] if op.variadic else [])])
     attributes = "".join(f", {a}={a}" for a in op.attributes)
     return [
-        f"if {dtype}.itemsize == 2 and half_precision(device, {dtype}):",
+        f"if {dtype} is not FLOAT32 and {dtype}.itemsize == 2 and half_precision(device, {dtype}):",
         f"    return in_float32(OP, ({tensors},){attributes})",
     ]
 
