@@ -199,6 +199,8 @@ class Optimizer:
             grads = [self._prepared(xp, chunk, p._data, g, group) for p, g in zip(params, grads)]
         if len(params) == 1:
             array, g = params[0]._data, grads[0]
+            if not array.ndim:
+                array, g = array.reshape(1), g.reshape(1)
             if chunk.blocks and array.flags.c_contiguous and g.flags.c_contiguous:
                 self._advance_blocks(chunk, array.reshape(-1), g.reshape(-1), group)
             else:
