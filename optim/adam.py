@@ -94,7 +94,7 @@ class Adam(Optimizer):
             largest = state["max_exp_avg_sq"]
             if old2 != beta2:
                 largest *= (1 - old2) / (1 - beta2)
-            largest[...] = square = xp.maximum(largest, square)
+            square = state["max_exp_avg_sq"] = xp.maximum(largest, square)
         step = state["step"]
         scale = math.sqrt((1 - beta2**step) / (1 - beta2))
         root = xp.sqrt(square) + group["eps"] * scale

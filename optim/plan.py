@@ -95,11 +95,7 @@ class Plan:
         self.params = params
         self.arrays = [p._data for p in params]
         #: single tensors that need nothing but the formula: (place, parameter, state, functions)
-        self.plain = [
-            (c.places[0], c.params[0], c.state, c.device.xp)
-            for c in chunks
-            if c.plain
-        ]
+        self.plain = [(c.places[0], c.params[0], c.state, c.device.xp) for c in chunks if c.plain]
         self.others = [c for c in chunks if not c.plain]
         self.chunks = chunks
         self.changes = changes
