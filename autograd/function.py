@@ -59,7 +59,9 @@ class FunctionContext:
                 raise stale(self._node(), f"saved_tensors[{i}]", at, version[0])
             if is_output is not None:
                 edge = _output_edge(self._node(), is_output)
-            tensors.append(wrap(array, device, edge))
+            t = wrap(array, device, edge)
+            t._counter = version  # a later change is noticed in the second derivative too
+            tensors.append(t)
         return tuple(tensors)
 
     def _node(self) -> Any:

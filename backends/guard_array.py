@@ -229,6 +229,8 @@ class GuardArray:
                     f"setitem: the index names element {twice} more than once, with different values; CuPy leaves "
                     f"undefined which one is stored (use scatter_add, or make the index unique)"
                 )
+        if not self._array.flags.writeable:  # CuPy has no read-only arrays: what broadcast_to gives can be written
+            self._array.flags.writeable = True
         self._array[plain] = given
 
     def scatter_add(self, slices: Any, value: Any) -> None:

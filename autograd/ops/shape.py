@@ -397,7 +397,7 @@ def _cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = NOT_GIVEN) -> T
     if not given:
         raise ValueError("cat: expected at least one tensor, got an empty list")
     # PyTorch skips empty 1-d tensors whatever the other shapes are
-    kept = [t for t in given if not (isinstance(t, Tensor) and t._data.shape == (0,))] or given[:1]
+    kept = [t for t in given if not (isinstance(t, Tensor) and t._data.shape == (0,))] or given
     first = kept[0]
     d = normal_axis("cat", dim, first._data.ndim)
     for i, t in enumerate(given):
