@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends import cpu_convolution, pool, runtime, scatter
+from chainrule.backends import cpu_convolution, cpu_matmul, cpu_pooling, pool, runtime, scatter
 from chainrule.backends.base import Backend
 from chainrule.backends.namespace import ArrayNamespace
 from chainrule.backends.philox import host_bits, host_fill
@@ -63,6 +63,8 @@ class NumpyBackend(Backend):
         for name, fast in {"sum": _sum, "mean": _mean, "max": _max, "min": _min}.items():
             setattr(self.xp, name, fast)
         cpu_convolution.register(self, lambda: not precise)
+        cpu_pooling.register(self)
+        cpu_matmul.register(self)
 
     def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
         return np.asarray(obj, dtype)
