@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends import cpu_convolution, cpu_matmul, cpu_pooling, pool, runtime, scatter
+from chainrule.backends import cpu_convolution, cpu_elementwise, cpu_matmul, cpu_pooling, pool, runtime, scatter
 from chainrule.backends.base import Backend
 from chainrule.backends.namespace import ArrayNamespace
 from chainrule.backends.philox import host_bits, host_fill
 
-#: True computes convolutions by the plain sum (float32 error 1e-6) instead of Winograd's algorithm (2e-5, twice as fast).
+#: True computes convolutions by the plain sum (float32 error 1e-6), not by Winograd's algorithm (2e-5, faster).
 precise = False
+
+#: Elements from which on a sum is worth a closer look.
+_LONG = 1 << 16
 
 _add_reduce: Any = np.add.reduce
 _maximum_reduce: Any = np.maximum.reduce
@@ -22,7 +25,22 @@ _minimum_reduce: Any = np.minimum.reduce
 
 def _sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     # np.sum goes through three Python layers to reach this call (3.2 us against 1.3 us on 4 floats).
+    if x.size >= _LONG and not keepdims:
+        total = _column_sums(x, axis)
+        if total is not None:
+            return total
     return _add_reduce(x, axis, None, None, keepdims)
+
+
+def _column_sums(x: Any, axis: Any) -> Any:
+    """The gradient of a bias: a sum over all but the dimension that is innermost in memory. None for other sums."""
+    if x.ndim == 2 and axis in (0, (0,)):
+        return cpu_elementwise.column_sums(x)
+    if x.ndim == 4 and axis == (0, 2, 3) and x.strides[1] == x.itemsize:
+        rows = x.transpose(0, 2, 3, 1)
+        if rows.flags.c_contiguous:
+            return cpu_elementwise.column_sums(rows.reshape(-1, x.shape[1]))
+    return None
 
 
 def _mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -65,6 +83,7 @@ class NumpyBackend(Backend):
         cpu_convolution.register(self, lambda: not precise)
         cpu_pooling.register(self)
         cpu_matmul.register(self)
+        cpu_elementwise.register(self)
 
     def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
         return np.asarray(obj, dtype)

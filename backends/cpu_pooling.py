@@ -156,7 +156,13 @@ def register(backend: Backend) -> None:
 
     @kernel("max_pool2d", backend)
     def max_forward(
-        x: Array, *, kernel: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1), ceil_mode: bool = False
+        x: Array,
+        *,
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair = (0, 0),
+        dilation: Pair = (1, 1),
+        ceil_mode: bool = False,
     ) -> Any:
         if _inside(x, kernel, stride, padding, dilation, ceil_mode):
             return _pool(np.maximum, x, kernel, stride)

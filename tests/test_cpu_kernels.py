@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr  # noqa: F401  (declares the ops)
-from chainrule.backends import backend_for, cpu, cpu_convolution, cpu_matmul, cpu_pooling, pool
+from chainrule.backends import backend_for, cpu, cpu_convolution, cpu_elementwise, cpu_matmul, cpu_pooling, pool
 from chainrule.backends.namespace import FORWARDS, KERNELS
 
 pytestmark = pytest.mark.host
@@ -49,7 +49,7 @@ def close(got, wanted, dtype, bound=None):
 
 
 def check(name, args, kwargs, bound=None):
-    """Kernel against the forward in float64; equal for 1, 2 and 3 threads; own memory; the next call leaves it alone."""
+    """Against the forward in float64; equal for 1, 2, 3 threads; own memory, which the next call leaves alone."""
     dtype = args[0].dtype
     exact = [a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args]
     wanted = reference(name, *exact, **kwargs)
@@ -270,3 +270,38 @@ def test_linear():
     rng = np.random.default_rng(5)
     x, w, b = (rng.standard_normal(s).astype(np.float32) for s in ((3, 20, 30), (40, 30), (40,)))
     check("linear", (x, w, b), {})
+
+
+# ---- elementwise ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["relu", "sigmoid"])
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (2, 9, 41, 47), (8, 64, 52, 52)])
+def test_elementwise(name, shape, dtype):
+    values = (np.random.default_rng(6).standard_normal(shape) * 20).astype(dtype)
+    for x in layouts(values):
+        check(name, (x,), {})
+    got = getattr(XP, name)(values.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(got, getattr(XP, name)(values).transpose(0, 2, 3, 1))
+
+
+def test_elementwise_special_values():
+    for dtype in (np.float32, np.float64):
+        x = np.tile(np.array([-np.inf, -1000, -80, -0.0, 0.0, 80, 1000, np.inf, np.nan], dtype=dtype), 5000)
+        for name in ("relu", "sigmoid"):
+            np.testing.assert_allclose(getattr(XP, name)(x), reference(name, x), rtol=4 * np.finfo(dtype).eps)
+    assert XP.relu(np.arange(-40000, 40000)).dtype == np.int64
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(9, 24, 30, 31), (65, 33, 8, 8), (40, 200, 9, 9)])
+def test_bias_gradients(shape, dtype):
+    values = np.random.default_rng(7).standard_normal(shape).astype(dtype)
+    for x in layouts(values):
+        close(XP.sum(x, axis=(0, 2, 3)), values.astype(np.float64).sum((0, 2, 3)), dtype, 1e-5)
+        rows = x.transpose(0, 2, 3, 1).reshape(-1, shape[1])
+        for axis in (0, (0,)):
+            close(XP.sum(rows, axis=axis), rows.astype(np.float64).sum(0), dtype, 1e-5)
+        assert XP.sum(rows, axis=0, keepdims=True).shape == (1, shape[1])
+    assert cpu_elementwise.column_sums(np.zeros((70000, 2), dtype=np.int64)) is None
