@@ -35,8 +35,10 @@ _INPUT = (
 #: Tiles in one block: the products stay in the fast range of the BLAS, the block in the second-level cache.
 _TILES = 128
 
-#: Partial sums of a weight gradient: fixed, so that the result does not depend on the number of threads.
-_PARTIALS = 4
+#: Partial sums of a weight gradient, for few and for many filters (each takes 36 * C * K numbers): fixed, so that
+#: the result does not depend on the number of threads.
+_PARTIALS = (8, 4)
+_MANY = 1 << 13
 
 
 @cache
@@ -148,7 +150,7 @@ def weight_gradient(x: Array, g: Array, kernel: Pair, padding: Pair) -> Array:
     _, filters, results = _matrices(r)
     spread = np.ascontiguousarray(results.T)
     m, th, tw = tiles.m, tiles.th, tiles.tw
-    parts = ranges(len(tiles.blocks), _PARTIALS)
+    parts = ranges(len(tiles.blocks), _PARTIALS[c * k > _MANY])
     sums = np.empty((len(parts), t * t, c, k), dtype=x.dtype)
 
     def run(part: int) -> None:
