@@ -499,7 +499,9 @@ def _load(op: Op, name: str, taped: bool) -> list[str]:
         ]
         if taped:
             edges = f"e_{name}" if name in op.rules else f"(None,) * len({name})"
-            lines.append(f"{name} = tuple([rewrap(self, a, e) for a, e in zip({name}, {edges})])")
+            lines.append(
+                f"{name} = tuple([rewrap(self, a, e, v) for a, e, v in zip({name}, {edges}, self.saved_{name}_version)])"
+            )
         return lines
     lines += [
         f"version = self.saved_{name}_version",
@@ -516,5 +518,5 @@ def _load(op: Op, name: str, taped: bool) -> list[str]:
         else:
             edge = "self"
         missing = f"None if {name} is None else " if name in op.optional else ""
-        lines.append(f"{name} = {missing}rewrap(self, {name}, {edge})")
+        lines.append(f"{name} = {missing}rewrap(self, {name}, {edge}, version)")
     return lines

@@ -71,9 +71,11 @@ def wrap(array: Any, device: Device, node: Any = None) -> Tensor:
     return t
 
 
-def rewrap(node: Node, array: Any, edge: Any) -> Tensor:
-    """A saved array as the tensor it was, connected to the graph."""
-    return wrap(array, node.device, edge)
+def rewrap(node: Node, array: Any, edge: Any, version: list[int]) -> Tensor:
+    """A saved array as the tensor it was: connected to the graph, and noticing in-place changes."""
+    t = wrap(array, node.device, edge)
+    t._counter = version
+    return t
 
 
 # ---- operands -------------------------------------------------------------------------------------------------------
