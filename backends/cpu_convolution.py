@@ -266,9 +266,7 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
     ) -> Any:
         if _supported(x, weight, bias, groups) and _fits(x.shape, weight.shape, stride, padding, dilation):
             return conv2d(x, weight, bias, stride, padding, dilation, quick())
-        return FORWARDS["conv2d"](
-            xp, x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups
-        )
+        return FORWARDS["conv2d"](xp, x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     @kernel("conv2d_input", backend)
     def input_gradient(

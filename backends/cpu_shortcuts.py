@@ -10,13 +10,33 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends import cpu_elementwise
+
+#: elements from which on a sum is worth a closer look
+_LONG = 1 << 16
+
 _add_reduce: Any = np.add.reduce
 _maximum_reduce: Any = np.maximum.reduce
 _minimum_reduce: Any = np.minimum.reduce
 
 
 def _sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    if x.size >= _LONG and not keepdims:
+        total = _column_sums(x, axis)
+        if total is not None:
+            return total
     return _add_reduce(x, axis, None, None, keepdims)
+
+
+def _column_sums(x: Any, axis: Any) -> Any:
+    """The gradient of a bias: a sum over all but the dimension that is innermost in memory. None for other sums."""
+    if x.ndim == 2 and axis in (0, (0,)):
+        return cpu_elementwise.column_sums(x)
+    if x.ndim == 4 and axis == (0, 2, 3) and x.strides[1] == x.itemsize:
+        rows = x.transpose(0, 2, 3, 1)
+        if rows.flags.c_contiguous:
+            return cpu_elementwise.column_sums(rows.reshape(-1, x.shape[1]))
+    return None
 
 
 def _mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:

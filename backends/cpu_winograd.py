@@ -32,11 +32,16 @@ _INPUT = (
     (0, 4, 0, -5, 0, 1),
 )
 
+#: Channels from which on it wins (5x5 with 32 to 64 channels took as long as the plain sum).
+_CHANNELS = {(3, 3): 16, (5, 5): 48}
+
 #: Tiles in one block: the products stay in the fast range of the BLAS, the block in the second-level cache.
 _TILES = 128
 
-#: Partial sums of a weight gradient: fixed, so that the result does not depend on the number of threads.
-_PARTIALS = 4
+#: Partial sums of a weight gradient, for few and for many filters (each takes 36 * C * K numbers): fixed, so that
+#: the result does not depend on the number of threads.
+_PARTIALS = (8, 4)
+_MANY = 1 << 13
 
 
 @cache
@@ -53,7 +58,7 @@ def _matrices(kernel: int) -> tuple[Array, Array, Array]:
 def pays(x: Array, filters: int, kernel: Pair, padding: Pair) -> bool:
     """Whether this is faster than the plain sum for x (N, C, H, W): enough channels, and tiles that are used."""
     n, c, h, w = x.shape
-    if kernel not in ((3, 3), (5, 5)) or min(c, filters) < 16 or x.dtype != np.float32:
+    if kernel not in _CHANNELS or min(c, filters) < _CHANNELS[kernel] or x.dtype != np.float32:
         return False
     m = _TILE + 1 - kernel[0]
     oh, ow = h + 2 * padding[0] - kernel[0] + 1, w + 2 * padding[1] - kernel[0] + 1
@@ -148,7 +153,7 @@ def weight_gradient(x: Array, g: Array, kernel: Pair, padding: Pair) -> Array:
     _, filters, results = _matrices(r)
     spread = np.ascontiguousarray(results.T)
     m, th, tw = tiles.m, tiles.th, tiles.tw
-    parts = ranges(len(tiles.blocks), _PARTIALS)
+    parts = ranges(len(tiles.blocks), _PARTIALS[c * k > _MANY])
     sums = np.empty((len(parts), t * t, c, k), dtype=x.dtype)
 
     def run(part: int) -> None:

@@ -63,11 +63,13 @@ class _Job:
                 return
             self.running += 1
         self.drain()
+        self._leave()
+
+    def _leave(self) -> None:
         with self.lock:
             self.running -= 1
-            last = self.closed and not self.running
-        if last:
-            self.done.release()
+            if self.closed and not self.running:
+                self.done.release()
 
     def wait(self) -> None:
         """Wait for the items that helpers are still at. Nobody waits for a helper that has not woken up."""
@@ -144,7 +146,7 @@ def _find_getcpu() -> Callable[[], int] | None:
         function: Any = ctypes.CDLL(None).sched_getcpu
     except (OSError, AttributeError):
         return None
-    return function if function() >= 0 else None  # type: ignore[no-any-return]
+    return function if function() >= 0 else None
 
 
 _thread = _Thread()

@@ -94,14 +94,11 @@ class Adam(Optimizer):
             largest = state["max_exp_avg_sq"]
             if old2 != beta2:
                 largest *= (1 - old2) / (1 - beta2)
-            largest[...] = square = xp.maximum(largest, square)
+            square = state["max_exp_avg_sq"] = xp.maximum(largest, square)
         step = state["step"]
         scale = math.sqrt((1 - beta2**step) / (1 - beta2))
-        root = xp.sqrt(square)
-        root += group["eps"] * scale
-        delta = mean / root
-        delta *= group["lr"] * ((1 - beta1) / (1 - beta1**step) * scale)
-        return delta
+        root = xp.sqrt(square) + group["eps"] * scale
+        return mean / root * (group["lr"] * ((1 - beta1) / (1 - beta1**step) * scale))
 
     def export_state(self, xp: Any, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
         betas = state["betas"]

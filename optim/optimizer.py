@@ -59,6 +59,8 @@ class Optimizer:
             raise TypeError(
                 f"{self._label}: params must be an iterable of tensors or dicts, got a single {describe(params)}"
             )
+        if isinstance(params, set):
+            raise TypeError(f"{self._label}: params must be ordered, got a set, whose order changes between runs")
         lr = defaults.get("lr", 0.0)
         if not isinstance(lr, (int, float, Tensor)) or isinstance(lr, bool):
             raise TypeError(f"{self._label}: lr must be a number, got {lr!r}")
@@ -199,6 +201,8 @@ class Optimizer:
             grads = [self._prepared(xp, chunk, p._data, g, group) for p, g in zip(params, grads)]
         if len(params) == 1:
             array, g = params[0]._data, grads[0]
+            if not array.ndim:
+                array, g = array.reshape(1), g.reshape(1)
             if chunk.blocks and array.flags.c_contiguous and g.flags.c_contiguous:
                 self._advance_blocks(chunk, array.reshape(-1), g.reshape(-1), group)
             else:
@@ -224,11 +228,16 @@ class Optimizer:
         piece: dict[str, Any] = {}
         for start in range(0, p.size, planning.BLOCK):
             part = slice(start, start + planning.BLOCK)
-            piece = {**chunk.state, **{k: v[part] for k, v in flat.items()}}
+            views = {k: v[part] for k, v in flat.items()}
+            piece = {**chunk.state, **views}
             p[part] -= self.update(xp, None, g[part], piece, group)
             for k, v in piece.items():
-                if isinstance(v, arrays) and k not in flat:
+                if not isinstance(v, arrays):
+                    continue
+                if k not in flat:
                     made.setdefault(k, []).append(v)
+                elif v is not views[k]:
+                    flat[k][part] = v
         chunk.state.update({k: v for k, v in piece.items() if not isinstance(v, arrays)})
         chunk.state.update({k: xp.concat(v).reshape(chunk.params[0]._data.shape) for k, v in made.items()})
 

@@ -39,7 +39,7 @@ class Slot:
 class Chunk:
     """Parameters of one device, dtype and number of updates, that are updated together."""
 
-    __slots__ = ("blocks", "bounds", "device", "dtype", "half", "params", "places", "state")
+    __slots__ = ("blocks", "bounds", "device", "dtype", "half", "params", "places", "plain", "state")
 
     def __init__(self, params: list[Tensor], slots: list[Slot], places: list[int], elementwise: bool) -> None:
         first = params[0]
@@ -56,9 +56,13 @@ class Chunk:
         self.blocks = (
             elementwise and len(params) == 1 and self.device.type == "cpu" and end > 2 * BLOCK and not self.half
         )
+        self.plain = len(params) == 1 and first._data.ndim > 0 and not self.half and not self.blocks
         arrays, xp = self.device.array_type, self.device.xp
         if len(params) == 1:
-            self.state = dict(slots[0].entries)
+            # arithmetic on 0-d arrays gives scalars, which nothing can be done to in place
+            flat = first._data.ndim == 0
+            entries = slots[0].entries.items()
+            self.state = {k: v.reshape(1) if flat and isinstance(v, arrays) else v for k, v in entries}
         else:
             self.state = {
                 name: xp.concat([s.entries[name].reshape(-1) for s in slots]) if isinstance(value, arrays) else value
@@ -70,13 +74,13 @@ class Chunk:
         """The state of each parameter; arrays as views of the chunk's."""
         arrays, step = self.device.array_type, self.state["step"]
         entries = {k: v for k, v in self.state.items() if k != "step"}
-        if len(self.params) == 1:
+        if self.plain:
             return [Slot(step, entries)]
         return [
             Slot(
                 step,
                 {
-                    k: v[start:end].reshape(p._data.shape) if isinstance(v, arrays) else v
+                    k: v.reshape(-1)[start:end].reshape(p._data.shape) if isinstance(v, arrays) else v
                     for k, v in entries.items()
                 },
             )
@@ -91,12 +95,8 @@ class Plan:
         self.params = params
         self.arrays = [p._data for p in params]
         #: single tensors that need nothing but the formula: (place, parameter, state, functions)
-        self.plain = [
-            (c.places[0], c.params[0], c.state, c.device.xp)
-            for c in chunks
-            if len(c.params) == 1 and not c.half and not c.blocks
-        ]
-        self.others = [c for c in chunks if len(c.params) > 1 or c.half or c.blocks]
+        self.plain = [(c.places[0], c.params[0], c.state, c.device.xp) for c in chunks if c.plain]
+        self.others = [c for c in chunks if not c.plain]
         self.chunks = chunks
         self.changes = changes
 

@@ -23,9 +23,11 @@ def export(optimizer: Optimizer) -> dict[Tensor, dict[str, Any]]:
         device = p._device
         entries = optimizer.export_state(device.xp, {"step": slot.step, **slot.entries}, group)
         result[p] = {
-            name: wrap(value.copy(), device) if isinstance(value, device.array_type) else value
+            name: wrap(device.asarray(value).copy(), device) if hasattr(value, "dtype") else value
             for name, value in entries.items()
         }
+        if not result[p]:
+            del result[p]  # nothing is remembered
     return result
 
 

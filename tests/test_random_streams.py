@@ -56,7 +56,7 @@ def test_words_do_not_depend_on_threads_and_chunks(monkeypatch):
 def test_an_error_in_the_second_thread_is_raised(monkeypatch):
     monkeypatch.setattr(philox, "_CHUNK", 16)
     monkeypatch.setattr(philox, "_TWO_THREADS", 1)
-    monkeypatch.setattr(philox.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(philox, "get_num_threads", lambda: 2)
 
     def convert(words, out):
         if out.ctypes.data != first:

@@ -199,8 +199,9 @@ def compare_loss(f, x, target, **options):
     ours.backward(cr.tensor(g))
     theirs.backward(torch.tensor(g))
     close(a.grad, b.grad, 1e-8)  # PyTorch's 1e-12 in the gradient of BCE is a float32
-    if soft:
-        close(t.grad, u.grad)
+    if soft:  # BCE's at probabilities 0 and 1 is infinite in PyTorch; ours is that of the limited logarithm
+        finite = np.isfinite(u.grad.numpy())
+        np.testing.assert_allclose(t.grad.numpy(force=True)[finite], u.grad.numpy()[finite], rtol=1e-9, atol=1e-11)
 
 
 REDUCTIONS = ["mean", "sum", "none"]

@@ -1,0 +1,110 @@
+"""Elementwise kernels and column sums of the NumPy backend, where the plain NumPy call is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.base import Backend, kernel
+from chainrule.backends.namespace import FORWARDS
+from chainrule.backends.pool import parallel, ranges
+
+Array = np.ndarray
+
+#: Elements per row when a long array is compared with a row of zeros.
+_ROW = 1 << 14
+_ZEROS = {char: np.zeros(_ROW, dtype=char) for char in "fd"}
+
+#: Elements of one part for the threads: in shorter calls they wait for the interpreter lock.
+_PART = 1 << 18
+
+#: Rows that are added up by one product with ones: short enough for float32, long enough for speed.
+_SUMMED = 256
+_ONES = {char: np.ones((1, _SUMMED), dtype=char) for char in "fd"}
+
+
+def _flat(x: Array) -> Array | None:
+    """The elements of x in memory order, a view; None where x has gaps."""
+    if x.flags.c_contiguous:
+        return x.reshape(-1)
+    order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
+    ordered = x.transpose(order)
+    return ordered.reshape(-1) if ordered.flags.c_contiguous else None
+
+
+def _apply(function: Callable[[Array, Array], object], x: Array, worth: int) -> Array | None:
+    """A new array with ``function(part of x, part of the result)`` for all 1-d parts; None where x has gaps."""
+    flat = _flat(x)
+    if flat is None:
+        return None
+    out = np.empty_like(x)  # keeps the memory order
+    target = _flat(out)
+    assert target is not None
+    if x.size < worth:
+        function(flat, target)
+        return out
+    parts = ranges(flat.size, max(2, flat.size // _PART), _ROW)
+
+    def run(i: int) -> None:
+        a, b = parts[i]
+        function(flat[a:b], target[a:b])
+
+    parallel(run, len(parts))
+    return out
+
+
+def _relu_part(x: Array, out: Array) -> None:
+    zeros = _ZEROS[x.dtype.char]
+    even = x.size // _ROW * _ROW
+    np.maximum(x[:even].reshape(-1, _ROW), zeros, out=out[:even].reshape(-1, _ROW))
+    np.maximum(x[even:], zeros[: x.size - even], out=out[even:])
+
+
+def relu(x: Array) -> Array:
+    """``max(x, 0)``; with a row of zeros, as ``np.maximum`` takes twice as long with a scalar."""
+    out = _apply(_relu_part, x, 1 << 20) if x.size >= _ROW and x.dtype.char in "fd" else None
+    return np.maximum(x, 0) if out is None else out
+
+
+def _sigmoid_part(x: Array, out: Array) -> None:
+    e = np.abs(x)
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    np.maximum(e, x >= 0, out=out)  # 1 or e, as e is at most 1
+    e += 1
+    out /= e
+
+
+def sigmoid(x: Array) -> Array | None:
+    """``1 / (1 + exp(-x))``, exact in both tails, by one exponential: (1 or e) / (1 + e) with e = exp(-|x|)."""
+    return _apply(_sigmoid_part, x, 1 << 17)
+
+
+def column_sums(x: Array) -> Array | None:
+    """The sums of the columns of x (rows, columns) as products with ones; None where NumPy's own sum is as good.
+
+    Adding rows one by one runs at a quarter of the speed for narrow rows, and rounds more.
+    """
+    rows, columns = x.shape
+    if x.dtype.char not in "fd" or x.size < 1 << 16 or columns > 128 or not x.flags.c_contiguous:
+        return None
+    even = rows // _SUMMED * _SUMMED
+    ones = _ONES[x.dtype.char]
+    parts = np.matmul(ones, x[:even].reshape(-1, _SUMMED, columns))
+    total: Array = np.add.reduce(parts, (0, 1))
+    if even < rows:
+        total += np.add.reduce(x[even:], 0)
+    return total
+
+
+def register(backend: Backend) -> None:
+    """Make these the kernels of ``backend``."""
+    xp = backend.xp
+    kernel("relu", backend)(relu)
+
+    @kernel("sigmoid", backend)
+    def _sigmoid(x: Array) -> Any:
+        out = sigmoid(x) if x.size >= 2048 and x.dtype.char in "fd" else None
+        return FORWARDS["sigmoid"](xp, x) if out is None else out

@@ -1,0 +1,90 @@
+"""Matrix products of the NumPy backend: large ones are split over the threads.
+
+The pieces depend on the shapes alone, so that the result is the same for any number of threads. ``linear`` and the
+gradients of both are products too and profit through ``xp.matmul``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.backends.base import Backend, kernel
+from chainrule.backends.pool import parallel, ranges
+
+Array = np.ndarray
+
+#: Multiplications from which on a product is split (20 MFLOP), and those of one piece.
+_WORTH = 10_000_000
+_PIECE = 5_000_000
+_MOST = 16
+
+_matmul = np.matmul
+
+
+def matmul(x: Array, y: Array, /) -> Array:
+    """``x @ y``, batched over leading dimensions, as NumPy defines it."""
+    if x.size * y.shape[-1] < _WORTH or y.ndim < 2 or x.ndim < 2:
+        return _matmul(x, y)
+    if x.dtype.char not in "fd" or x.dtype != y.dtype or x.shape[-1] != y.shape[-2] or not y.size:
+        return _matmul(x, y)
+    if x.ndim == 2 and y.ndim == 2:
+        return _product(x, y)
+    if y.ndim == 2 and x.flags.c_contiguous:
+        return _product(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[1])
+    return _batched(x, y)
+
+
+def _product(x: Array, y: Array) -> Array:
+    """(M, K) @ (K, N) by rows or columns of the result; by K where the result is small."""
+    (m, k), n = x.shape, y.shape[1]
+    pieces = min(_MOST, m * n * k // _PIECE)
+    if k >= 8 * max(m, n) and m * n <= 1 << 16:
+        parts = ranges(k, min(pieces, 8), 16)
+        sums = np.empty((len(parts), m, n), dtype=x.dtype)
+
+        def by_terms(i: int) -> None:
+            a, b = parts[i]
+            _matmul(x[:, a:b], y[a:b], out=sums[i])
+
+        parallel(by_terms, len(parts))
+        return np.add.reduce(sums, 0)
+    out = np.empty((m, n), dtype=x.dtype)
+    if m >= n:
+        parts = ranges(m, pieces, 16)
+
+        def by_rows(i: int) -> None:
+            a, b = parts[i]
+            _matmul(x[a:b], y, out=out[a:b])
+
+        parallel(by_rows, len(parts))
+        return out
+    parts = ranges(n, pieces, 16)
+
+    def by_columns(i: int) -> None:
+        a, b = parts[i]
+        _matmul(x, y[:, a:b], out=out[:, a:b])
+
+    parallel(by_columns, len(parts))
+    return out
+
+
+def _batched(x: Array, y: Array) -> Array:
+    """(..., M, K) @ (..., K, N): the first dimension of the result is split."""
+    shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    x_split, y_split = (a.ndim == len(shape) + 2 and a.shape[0] > 1 for a in (x, y))
+    if shape[0] < 2 or not x.size:
+        return _matmul(x, y)
+    out = np.empty((*shape, x.shape[-2], y.shape[-1]), dtype=x.dtype)
+    parts = ranges(shape[0], _MOST)
+
+    def run(i: int) -> None:
+        a, b = parts[i]
+        _matmul(x[a:b] if x_split else x, y[a:b] if y_split else y, out=out[a:b])
+
+    parallel(run, len(parts))
+    return out
+
+
+def register(backend: Backend) -> None:
+    """Make this the ``matmul`` of ``backend``."""
+    kernel("matmul", backend)(matmul)

@@ -1,0 +1,307 @@
+"""Every CPU kernel against the declared forward that it replaces, for any layout, size and number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule as cr  # noqa: F401  (declares the ops)
+from chainrule.backends import backend_for, cpu, cpu_convolution, cpu_elementwise, cpu_matmul, cpu_pooling, pool
+from chainrule.backends.namespace import FORWARDS, KERNELS
+
+pytestmark = pytest.mark.host
+XP = backend_for("cpu").xp
+
+
+@pytest.fixture(autouse=True)
+def many_threads(monkeypatch):
+    """Threads even for small work; the number of them is set back afterwards."""
+    before = pool.get_num_threads()
+    pool.set_num_threads(2)
+    monkeypatch.setattr(cpu_convolution, "_WORTH", 0)
+    monkeypatch.setattr(cpu_matmul, "_WORTH", 100)
+    monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
+    monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
+    monkeypatch.setattr(cpu_pooling, "_BLOCK", 64)
+    yield
+    pool.set_num_threads(before)
+
+
+def reference(name, *args, **kwargs):
+    return FORWARDS[name](XP, *args, **kwargs)
+
+
+def layouts(x):
+    """The same values in channels-first, channels-last and non-contiguous memory."""
+    yield np.ascontiguousarray(x)
+    yield np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan, dtype=x.dtype)
+    wide[..., ::2] = x
+    yield wide[..., ::2]
+    yield np.ascontiguousarray(x[::-1, :, ::-1])[::-1, :, ::-1]
+
+
+def close(got, wanted, dtype, bound=None):
+    assert got.shape == wanted.shape and got.dtype == dtype
+    bound = bound or (3e-6 if dtype == np.float32 else 1e-13)
+    scale = np.abs(wanted).max() if wanted.size else 0.0
+    assert not wanted.size or np.abs(got - wanted).max() <= bound * max(scale, 1e-30)
+
+
+def check(name, args, kwargs, bound=None):
+    """Against the forward in float64; equal for 1, 2, 3 threads; own memory, which the next call leaves alone."""
+    dtype = args[0].dtype
+    exact = [a.astype(np.float64) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args]
+    wanted = reference(name, *exact, **kwargs)
+    run = getattr(XP, name)
+    first = run(*args, **kwargs)
+    close(first, wanted, dtype, bound)
+    kept = first.copy()
+    for threads in (1, 3):
+        pool.set_num_threads(threads)
+        np.testing.assert_array_equal(run(*args, **kwargs), kept)
+    pool.set_num_threads(2)
+    run(*[a * 2 + 1 if isinstance(a, np.ndarray) else a for a in args], **kwargs)
+    np.testing.assert_array_equal(first, kept)
+    for a in args:
+        assert not isinstance(a, np.ndarray) or not np.shares_memory(first, a)
+
+
+def test_the_kernels_are_registered():
+    names = {name for backend, name in KERNELS if backend == "numpy"}
+    assert {"conv2d", "conv2d_input", "conv2d_weight", "max_pool2d", "max_pool2d_back", "matmul"} <= names
+    assert getattr(XP, "conv2d") is KERNELS["numpy", "conv2d"]  # noqa: B009  (a kernel set at run time)
+
+
+# ---- convolution ----------------------------------------------------------------------------------------------------
+
+CONVOLUTIONS = [
+    # x, weight, stride, padding, dilation, groups
+    ((2, 3, 9, 7), (5, 3, 3, 3), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 1, 28, 28), (4, 1, 3, 3), (1, 1), (0, 0), (1, 1), 1),
+    ((3, 9, 8, 11), (4, 9, 3, 2), (1, 1), (2, 1), (1, 1), 1),
+    ((2, 3, 9, 12), (5, 3, 3, 4), (2, 3), (1, 2), (1, 1), 1),
+    ((2, 10, 11, 8), (6, 10, 3, 3), (2, 2), (1, 1), (1, 1), 1),
+    ((2, 10, 10, 10), (6, 10, 2, 2), (3, 3), (0, 0), (1, 1), 1),  # some pixels meet no window
+    ((2, 4, 9, 9), (3, 4, 3, 2), (1, 1), (2, 2), (2, 3), 1),
+    ((1, 8, 12, 12), (3, 8, 3, 3), (2, 2), (1, 1), (2, 2), 1),
+    ((2, 8, 6, 6), (4, 8, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 2, 6, 6), (4, 2, 1, 1), (2, 2), (0, 0), (1, 1), 1),
+    ((2, 8, 6, 6), (4, 8, 1, 1), (1, 1), (1, 1), (1, 1), 1),  # padding beyond the kernel's reach
+    ((1, 8, 1, 1), (4, 8, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((1, 1, 1, 1), (1, 1, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((2, 8, 5, 5), (4, 8, 5, 5), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 4, 6, 5), (6, 2, 3, 3), (1, 1), (1, 1), (1, 1), 2),
+    ((2, 4, 6, 5), (4, 1, 3, 3), (2, 1), (1, 1), (1, 1), 4),
+    ((0, 3, 6, 5), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((1, 12, 40, 200), (4, 12, 5, 5), (1, 1), (2, 2), (1, 1), 1),  # one image takes several blocks
+]
+WINOGRAD = [
+    ((5, 16, 24, 24), (16, 16, 3, 3), (0, 0)),
+    ((7, 17, 13, 19), (18, 17, 3, 3), (1, 1)),
+    ((4, 16, 26, 26), (32, 16, 3, 3), (0, 2)),
+    ((9, 48, 14, 14), (48, 48, 5, 5), (2, 2)),
+    ((9, 50, 13, 12), (48, 50, 5, 5), (2, 1)),
+]
+
+
+def convolve(x_shape, w_shape, stride, padding, dilation, groups, dtype, bound=None):
+    rng = np.random.default_rng(1)
+    attributes = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    values = rng.standard_normal(x_shape).astype(dtype)
+    weight = rng.standard_normal(w_shape).astype(dtype)
+    bias = rng.standard_normal(w_shape[0]).astype(dtype)
+    out = reference("conv2d", values, weight, None, **attributes).shape
+    gradient = rng.standard_normal(out).astype(dtype)
+    for i, x in enumerate(layouts(values)):
+        check("conv2d", (x, weight, bias if i % 2 == 0 else None), attributes, bound)
+    for g in layouts(gradient):
+        check("conv2d_input", (g, weight), {"x_size": x_shape, **attributes}, bound)
+    for x, g in zip(layouts(values), [*layouts(gradient)][::-1], strict=True):
+        check("conv2d_weight", (x, g), {"weight_size": w_shape, **attributes}, bound)
+    turned = np.ascontiguousarray(weight[:, :, ::-1, ::-1])[:, :, ::-1, ::-1]  # a weight that is not contiguous
+    check("conv2d", (values, turned, bias), attributes, bound)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("block", [1 << 12, 1 << 20])
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+def test_convolution(case, block, dtype, monkeypatch):
+    monkeypatch.setattr(cpu_convolution, "_BLOCK", block)
+    convolve(*case, dtype)
+
+
+@pytest.mark.parametrize("precise", [False, True])
+@pytest.mark.parametrize(("x", "weight", "padding"), WINOGRAD)
+def test_winograd(x, weight, padding, precise, monkeypatch):
+    used = []
+    monkeypatch.setattr(cpu, "precise", precise)
+    real = cpu_convolution.winograd.forward
+    monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *args: used.append(1) or real(*args))
+    convolve(x, weight, (1, 1), padding, (1, 1), 1, np.float32, 3e-6 if precise else 2e-5)
+    assert bool(used) is not precise
+
+
+def test_small_integers_convolve_exactly_when_precise(monkeypatch):
+    monkeypatch.setattr(cpu, "precise", True)
+    rng = np.random.default_rng(0)
+    x = rng.integers(-4, 5, (4, 16, 12, 12)).astype(np.float32)
+    weight = rng.integers(-4, 5, (16, 16, 3, 3)).astype(np.float32)
+    np.testing.assert_array_equal(XP.conv2d(x, weight, padding=(1, 1)), reference("conv2d", x, weight, padding=(1, 1)))
+
+
+def test_other_dtypes_run_the_forward():
+    x = np.arange(32).reshape(1, 2, 4, 4)
+    weight = np.arange(8).reshape(1, 2, 2, 2)
+    for dtype in (np.int64, np.float16):
+        got = XP.conv2d(x.astype(dtype), weight.astype(dtype))
+        np.testing.assert_array_equal(got, reference("conv2d", x.astype(dtype), weight.astype(dtype)))
+        assert got.dtype == dtype
+    assert XP.max_pool2d(x, kernel=(2, 2), stride=(2, 2)).dtype == x.dtype
+
+
+@pytest.mark.parametrize("shapes", [((1, 2, 3, 3), (1, 2, 4, 4)), ((1, 3, 4, 4), (1, 2, 3, 3))])
+def test_misfits_raise_as_the_forward_does(shapes):
+    x, weight = (np.ones(s, dtype=np.float32) for s in shapes)
+    with pytest.raises(ValueError) as wanted:
+        reference("conv2d", x, weight)
+    with pytest.raises(ValueError) as got:
+        XP.conv2d(x, weight)
+    assert str(got.value) == str(wanted.value)
+
+
+# ---- pooling --------------------------------------------------------------------------------------------------------
+
+POOLINGS = [
+    ((3, 4, 8, 6), {"kernel": (2, 2), "stride": (2, 2)}),
+    ((3, 4, 9, 7), {"kernel": (2, 2), "stride": (2, 2)}),
+    ((3, 4, 9, 7), {"kernel": (2, 2), "stride": (2, 2), "ceil_mode": True}),
+    ((2, 3, 9, 12), {"kernel": (3, 4), "stride": (3, 4), "ceil_mode": True}),
+    ((2, 3, 9, 12), {"kernel": (1, 3), "stride": (2, 4)}),
+    ((2, 3, 9, 12), {"kernel": (3, 3), "stride": (2, 2)}),
+    ((2, 3, 9, 12), {"kernel": (3, 2), "stride": (2, 2), "padding": (1, 1)}),
+    ((1, 1, 1, 1), {"kernel": (1, 1), "stride": (1, 1)}),
+    ((0, 2, 4, 4), {"kernel": (2, 2), "stride": (2, 2)}),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("shape", "given"), POOLINGS, ids=str)
+def test_max_pooling(shape, given, dtype):
+    rng = np.random.default_rng(2)
+    values = rng.integers(-3, 4, shape).astype(dtype)  # many ties: the first of them gets the gradient
+    back = {"padding": (0, 0), "dilation": (1, 1), **given}
+    back.pop("ceil_mode", None)
+    for i, x in enumerate(layouts(values)):
+        check("max_pool2d", (x,), given)
+        y = reference("max_pool2d", x, **given)
+        for g in layouts(rng.standard_normal(y.shape).astype(dtype)):
+            check("max_pool2d_back", (g, x, [*layouts(y)][i]), back)
+
+
+@pytest.mark.parametrize("more", [{}, {"divisor_override": 3}, {"count_include_pad": False}])
+@pytest.mark.parametrize(("shape", "given"), POOLINGS, ids=str)
+def test_average_pooling(shape, given, more):
+    if not shape[0]:
+        pytest.skip("the declared forward of the average needs an image")
+    rng = np.random.default_rng(3)
+    back = {"padding": (0, 0), "count_include_pad": True, "divisor_override": None, **given, **more}
+    back.pop("ceil_mode", None)
+    for x in layouts(rng.standard_normal(shape).astype(np.float32)):
+        check("avg_pool2d", (x,), {**given, **more})
+    out = reference("avg_pool2d", x, **given, **more)
+    for g in layouts(rng.standard_normal(out.shape).astype(np.float32)):
+        check("avg_pool2d_back", (g,), {"x_size": shape, **back})
+
+
+def test_nan_is_a_maximum():
+    x = np.zeros((1, 1, 2, 4), dtype=np.float32)
+    x[0, 0, 1, 2] = np.nan
+    got = XP.max_pool2d(x, kernel=(2, 2), stride=(2, 2))
+    assert got[0, 0, 0, 0] == 0 and np.isnan(got[0, 0, 0, 1])
+
+
+# ---- matrix products ------------------------------------------------------------------------------------------------
+
+PRODUCTS = [
+    ((64, 50), (50, 40)),
+    ((7, 300), (300, 90)),
+    ((4, 2000), (2000, 3)),
+    ((5, 6, 30), (30, 20)),
+    ((5, 6, 30), (5, 30, 20)),
+    ((1, 6, 30), (5, 30, 20)),
+    ((6, 30), (5, 30, 20)),
+    ((2, 1, 6, 30), (3, 30, 20)),
+    ((1, 3, 6, 30), (30, 20)),
+    ((40, 50), (50,)),
+    ((50,), (50, 40)),
+    ((3, 40, 50), (50,)),
+    ((0, 50), (50, 40)),
+    ((40, 0), (0, 50)),
+    ((0, 6, 30), (0, 30, 20)),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("a", "b"), PRODUCTS)
+def test_products(a, b, dtype):
+    rng = np.random.default_rng(4)
+    x, y = rng.standard_normal(a).astype(dtype), rng.standard_normal(b).astype(dtype)
+    for left in (x, np.ascontiguousarray(x.T).T, np.repeat(x, 2, -1)[..., ::2]):
+        for right in (y, np.ascontiguousarray(y.T).T, np.repeat(y, 2, 0)[::2] if y.ndim > 1 else y):
+            wanted = np.matmul(left.astype(np.float64), right.astype(np.float64))
+            got = XP.matmul(left, right)
+            close(got, wanted, dtype)
+            pool.set_num_threads(1)
+            np.testing.assert_array_equal(XP.matmul(left, right), got)
+            pool.set_num_threads(2)
+
+
+def test_products_of_other_dtypes_and_misfits():
+    x = np.arange(200).reshape(10, 20)
+    np.testing.assert_array_equal(XP.matmul(x, x.T), np.matmul(x, x.T))
+    assert XP.matmul(x.astype(np.float32), x.T.astype(np.float64)).dtype == np.float64
+    for other in (np.ones((21, 30)), np.ones((3, 21, 30))):
+        with pytest.raises(ValueError, match="matmul"):
+            XP.matmul(x.astype(np.float64), other)
+
+
+def test_linear():
+    rng = np.random.default_rng(5)
+    x, w, b = (rng.standard_normal(s).astype(np.float32) for s in ((3, 20, 30), (40, 30), (40,)))
+    check("linear", (x, w, b), {})
+
+
+# ---- elementwise ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["relu", "sigmoid"])
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (2, 9, 41, 47), (8, 64, 52, 52)])
+def test_elementwise(name, shape, dtype):
+    values = (np.random.default_rng(6).standard_normal(shape) * 20).astype(dtype)
+    for x in layouts(values):
+        check(name, (x,), {})
+    got = getattr(XP, name)(values.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(got, getattr(XP, name)(values).transpose(0, 2, 3, 1))
+
+
+def test_elementwise_special_values():
+    for dtype in (np.float32, np.float64):
+        x = np.tile(np.array([-np.inf, -1000, -80, -0.0, 0.0, 80, 1000, np.inf, np.nan], dtype=dtype), 5000)
+        for name in ("relu", "sigmoid"):
+            np.testing.assert_allclose(getattr(XP, name)(x), reference(name, x), rtol=4 * np.finfo(dtype).eps)
+    assert XP.relu(np.arange(-40000, 40000)).dtype == np.int64
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(9, 24, 30, 31), (65, 33, 8, 8), (40, 200, 9, 9)])
+def test_bias_gradients(shape, dtype):
+    values = np.random.default_rng(7).standard_normal(shape).astype(dtype)
+    for x in layouts(values):
+        close(XP.sum(x, axis=(0, 2, 3)), values.astype(np.float64).sum((0, 2, 3)), dtype, 1e-5)
+        rows = x.transpose(0, 2, 3, 1).reshape(-1, shape[1])
+        for axis in (0, (0,)):
+            close(XP.sum(rows, axis=axis), rows.astype(np.float64).sum(0), dtype, 1e-5)
+        assert XP.sum(rows, axis=0, keepdims=True).shape == (1, shape[1])
+    assert cpu_elementwise.column_sums(np.zeros((70000, 2), dtype=np.int64)) is None
