@@ -198,7 +198,7 @@ def test_a_bad_index_says_what_is_wrong(index, message):
     np.testing.assert_array_equal(value(t), BASE)
 
 
-@pytest.mark.parametrize("index", ["a", 1.5, {}, object()])
+@pytest.mark.parametrize("index", ["a", 1.5, {}, print], ids=str)
 def test_what_is_no_index_is_refused(index):
     with pytest.raises((TypeError, IndexError), match="index: expected ints, slices, None, ..., or tensors"):
         cr.tensor(BASE)[index]

@@ -80,7 +80,7 @@ def test_strides_and_contiguity():
 
 def test_view_of_a_strided_view_is_refused():
     t = cr.zeros(2, 3).t()
-    with pytest.raises(RuntimeError, match=r"view: .*non-contiguous view; use reshape\(\)"):
+    with pytest.raises(RuntimeError, match=r"view: .*needs a copy, because this tensor .* is not contiguous; use reshape\(\)"):
         t.view(6)
     assert t.reshape(6).shape == (6,)
 
@@ -375,7 +375,7 @@ def test_in_place_gradients_through_a_strided_numpy_array():
 
 def test_numpy_of_a_tensor_in_the_graph_says_what_to_do():
     x = leaf([1.0])
-    with pytest.raises(RuntimeError, match=r"use \.detach\(\)\.numpy\(\) or \.numpy\(force=True\)"):
+    with pytest.raises(RuntimeError, match=r"numpy: this tensor requires grad.*\.numpy\(force=True\)"):
         x.numpy()
     with pytest.raises((RuntimeError, TypeError), match="detach|force"):
         np.asarray(x)
