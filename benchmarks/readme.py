@@ -30,8 +30,8 @@ def speed_table(data: dict[str, Any]) -> str:
     machine, threads = data["machine"], data["settings"]["torch_threads"]
     where = (
         f"Medians on {machine['cpu']}, {machine['cores']} cores, {str(machine['date'])[:10]}: chainrule on NumPy, "
-        f"PyTorch {machine['torch']} eager with {threads} threads, interleaved in one run; the ratio is the median of the "
-        f"rounds' ratios (below 1: chainrule is faster). `python -m chainrule.benchmarks.overhead` repeats it."
+        f"PyTorch {machine['torch']} eager with {threads} threads, interleaved in one run; the ratio is the median of "
+        f"the rounds' ratios (below 1: chainrule is faster). `python -m chainrule.benchmarks.overhead` repeats it."
     )
     return markdown(["work", "chainrule", "PyTorch eager", "ratio"], lines).rstrip() + "\n\n" + where
 
