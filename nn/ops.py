@@ -54,6 +54,7 @@ def binary_cross_entropy(xp, x, y):
     ),
     harmonise=True,
     floating=True,
+    label="binary_cross_entropy_with_logits",
 )
 def logistic_cross_entropy(xp, x, y):
     """``binary_cross_entropy(sigmoid(x), y)``, elementwise, without overflow."""
@@ -69,6 +70,7 @@ def _squared_error_back(xp: Any, g: Any, x: Any, y: Any) -> Any:
     check=Samples(lambda rng: _pairs(rng, -2.0, 2.0, False), reference=lambda x, y: np.mean((x - y) ** 2)),
     harmonise=True,
     floating=True,
+    label="mse_loss",
 )
 def mean_squared_error(xp, x, y):
     """``mean((x - y) ** 2)`` over all elements of two tensors of one shape."""

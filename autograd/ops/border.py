@@ -29,6 +29,7 @@ def _inner(x_shape: tuple[int, ...], widths: tuple[tuple[int, int], ...]) -> tup
     vjp={"x": lambda xp, g, x_shape, widths: xp.getitem(g, index=_inner(x_shape, widths))},
     check=Samples(_pad_samples, reference=lambda x, widths, value: np.pad(x, widths, constant_values=value)),
     arithmetic=False,
+    label="pad",
 )
 def pad_constant(xp, x, *, widths, value):
     """The tensor with a border of ``value``: ``widths`` has the lengths before and after, for each dimension."""
