@@ -38,7 +38,9 @@ def prepare(op: Op) -> None:
     op.apply.__signature__ = _public_signature(op)  # type: ignore[attr-defined]
     op.node_type = Node
     if op.rules:
-        methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if _saved(op) else []))}
+        methods = {
+            name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if _saved(op) else []))
+        }
         op.node_type = type(
             _camel(op.label) + "Backward",
             (Node,),
@@ -214,8 +216,10 @@ def _check_arguments(op: Op) -> list[str]:
         lines += _harmonise(op)
     else:
         for p in op.parameters:
-            test = "if not isinstance({0}, Tensor):" if p not in op.optional else (
-                "if {0} is not None and not isinstance({0}, Tensor):"
+            test = (
+                "if not isinstance({0}, Tensor):"
+                if p not in op.optional
+                else ("if {0} is not None and not isinstance({0}, Tensor):")
             )
             like = "None" if _local(p) == first else first
             lines += [test.format(_local(p)), f"    {_local(p)} = operand(OP, {p!r}, {_local(p)}, {like})"]
@@ -243,7 +247,10 @@ def _harmonise(op: Op) -> list[str]:
     first, *others = [_local(p) for p in op.parameters]
     general = f"{', '.join([first, *others])} = harmonise(OP, {', '.join([first, *others])})"
     if not others:
-        return [f"if not isinstance({first}, Tensor):", f"    {first} = operand(OP, {op.parameters[0]!r}, {first}, None)"]
+        return [
+            f"if not isinstance({first}, Tensor):",
+            f"    {first} = operand(OP, {op.parameters[0]!r}, {first}, None)",
+        ]
     same = " and ".join(
         f"isinstance({o}, Tensor) and {o}._device is {first}._device and "
         f"{o}._data.dtype is (dtype := {first}._data.dtype)"
@@ -339,7 +346,10 @@ def _wrap(op: Op) -> list[str]:
         lines += ["made = []", "for array in out:", *("    " + line for line in _new_tensor("array"))]
         lines += ["    t._node = None", "    made.append(t)"]
         if op.rules:
-            lines += [f"if ({tracked}) and (ordinary.everywhere or mode.enabled):", *("    " + line for line in _record(op))]
+            lines += [
+                f"if ({tracked}) and (ordinary.everywhere or mode.enabled):",
+                *("    " + line for line in _record(op)),
+            ]
             lines += [
                 f"    node.output_meta = tuple([(a.shape, a.dtype) for a in out[:{op.differentiable_outputs}]])"
                 if op.differentiable_outputs > 0
@@ -358,7 +368,11 @@ def _wrap(op: Op) -> list[str]:
         attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
         lines.append(f"attach_view(OP, t, {v}, {attributes})")
     if op.rules:
-        lines += [f"if ({tracked}) and (ordinary.everywhere or mode.enabled):", *("    " + line for line in _record(op)), "    t._node = node"]
+        lines += [
+            f"if ({tracked}) and (ordinary.everywhere or mode.enabled):",
+            *("    " + line for line in _record(op)),
+            "    t._node = node",
+        ]
         lines += ["else:", "    t._node = None"]
     else:
         lines.append("t._node = None")
@@ -462,7 +476,7 @@ def _run(op: Op, taped: bool) -> list[str]:
         if op.differentiable_outputs == 1:
             lines.append("    g = g[0]")
     results = []
-    for i, p in enumerate(op.rules):
+    for p in op.rules:
         needs = op.needs[p]
         if p == op.variadic:
             lines.append(f"    r_{p} = (None,) * len(e_{p})")
@@ -499,14 +513,15 @@ def _load(op: Op, name: str, taped: bool) -> list[str]:
         ]
         if taped:
             edges = f"e_{name}" if name in op.rules else f"(None,) * len({name})"
-            lines.append(
-                f"{name} = tuple([rewrap(self, a, e, v) for a, e, v in zip({name}, {edges}, self.saved_{name}_version)])"
-            )
+            lines += [
+                f"saved = zip({name}, {edges}, self.saved_{name}_version)",
+                f"{name} = tuple([rewrap(self, a, e, v) for a, e, v in saved])",
+            ]
         return lines
     lines += [
         f"version = self.saved_{name}_version",
         f"if {'version is not None and ' if name in op.optional else ''}version[0] != self.saved_{name}_at:",
-        f"    raise stale(self, {name!r}, self.saved_{name}_at, version[0])",
+        f"    raise stale(self, {_local(name)!r}, self.saved_{name}_at, version[0])",
     ]
     if taped:
         if name in op.parameters:

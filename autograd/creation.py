@@ -63,7 +63,11 @@ def _host_array(data: Any, dtype: Any) -> np.ndarray:
 def _plain(data: Any) -> Any:
     """Nested sequences with the tensors in them as NumPy arrays or numbers."""
     return [
-        _plain(v) if isinstance(v, (list, tuple)) else (v.numpy(force=True) if v.ndim else v.item()) if isinstance(v, Tensor) else v
+        _plain(v)
+        if isinstance(v, (list, tuple))
+        else (v.numpy(force=True) if v.ndim else v.item())
+        if isinstance(v, Tensor)
+        else v
         for v in data
     ]
 
@@ -238,7 +242,7 @@ def _like(name: str, make: Any, example: str) -> None:
         return make(*input._data.shape, dtype=spec, device=where, requires_grad=requires_grad)
 
     like.__name__ = f"{name}_like"
-    like.__doc__ = f"""{name.capitalize()} with the size, dtype and device of ``input``, each of which can be overridden.
+    like.__doc__ = f"""{name.capitalize()} with the size, dtype and device of ``input`` unless others are given.
 
     Example:
         >>> import chainrule as cr
@@ -246,9 +250,7 @@ def _like(name: str, make: Any, example: str) -> None:
     """
     function(method=False)(like)
 
-    def new(
-        input: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False
-    ) -> Tensor:
+    def new(input: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         spec = input._data.dtype if dtype is None else dtypes.as_dtype(dtype).dtype
         where = input._device if device is None else Device(device)
         return make(*integers(f"new_{name}", size), dtype=spec, device=where, requires_grad=requires_grad)
@@ -264,7 +266,9 @@ _like("empty", empty, "cr.empty_like(cr.zeros(2)).shape\n        (2,)")
 
 
 @function(method=False)
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """``fill_value`` in every element, with the size, dtype and device of ``input``.
 
     Example:
@@ -326,7 +330,9 @@ def arange(*bounds: Any, dtype: Any = None, device: Any = None, requires_grad: b
 
 
 @function(method=False)
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """``steps`` evenly spaced values from ``start`` to ``end``, both included.
 
     Example:
@@ -393,5 +399,3 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(f"one_hot: class {highest} is not below num_classes {num_classes}")
     xp = tensor._device.xp
     return wrap(xp.astype(tensor._data[..., None] == xp.arange(num_classes), np.int64), tensor._device)
-
-

@@ -17,7 +17,6 @@ from chainrule.autograd.tensor import Tensor
 _by_sequence = attrgetter("sequence")
 
 
-
 def backward(
     tensors: Tensor | Sequence[Tensor],
     grad_tensors: Any = None,
@@ -112,7 +111,7 @@ def grad(
             results.append(None)
         else:
             raise RuntimeError(
-                f"grad: inputs[{i}] was not used to compute the outputs; pass allow_unused=True if None is what you want"
+                f"grad: inputs[{i}] was not used to compute the outputs; pass allow_unused=True to get None instead"
             )
     return tuple(results)
 
@@ -137,8 +136,9 @@ def _start(caller: str, roots: list[Any], seeds: list[Any], create_graph: bool) 
         node = tracked_node(root)
         if node is None:
             raise RuntimeError(
-                f"{caller}: the tensor (shape {tuple(root.shape)}, {root.dtype}) does not require grad and has no grad_fn: "
-                f"nothing it was computed from requires grad, or it was computed under no_grad() or from detach()ed tensors"
+                f"{caller}: the tensor (shape {tuple(root.shape)}, {root.dtype}) does not require grad and has no "
+                f"grad_fn: nothing it was computed from requires grad, or it was computed under no_grad() or from "
+                f"detach()ed tensors"
             )
         if seed is None:
             if root._data.size != 1:
@@ -274,7 +274,8 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
             if replaced is not None:
                 if not isinstance(replaced, Tensor) or replaced.shape != t.shape:
                     raise RuntimeError(
-                        f"{node.name()}: a hook must return None or a gradient of shape {tuple(t.shape)}, got {replaced!r:.80}"
+                        f"{node.name()}: a hook must return None or a gradient of shape {tuple(t.shape)}, "
+                        f"got {replaced!r:.80}"
                     )
                 t = replaced
         g = t if create_graph else t._data

@@ -124,7 +124,9 @@ class FunctionNode(Node):
                 continue
             shape, dtype = self.input_meta[position]
             if not isinstance(r, Tensor):
-                raise TypeError(f"{self.op.label}: backward must return Tensors, got {type(r).__name__} for argument {position}")
+                raise TypeError(
+                    f"{self.op.label}: backward must return Tensors, got {type(r).__name__} for argument {position}"
+                )
             if tuple(r._data.shape) != tuple(shape):
                 try:
                     r = r.sum_to_size(shape) if hasattr(r, "sum_to_size") else _sum_to(r, shape)
@@ -158,7 +160,7 @@ def _sum_to(r: Tensor, shape: tuple[int, ...]) -> Tensor:
 class Function:
     """Base of custom differentiable functions: static ``forward(ctx, ...)`` and ``backward(ctx, *grad_outputs)``.
 
-    Call it as ``YourFunction.apply(...)``. ``forward`` runs unrecorded; ``backward`` is recorded under ``create_graph``.
+    Call it as ``YourFunction.apply(...)``. ``forward`` is not recorded; ``backward`` is, under ``create_graph``.
 
     Example:
         >>> import chainrule as cr
@@ -240,7 +242,11 @@ class Function:
 
 
 def _pack(
-    ctx: FunctionContext, args: tuple[Any, ...], edges: list[Any], results: list[Any], differentiable: list[int] | None = None
+    ctx: FunctionContext,
+    args: tuple[Any, ...],
+    edges: list[Any],
+    results: list[Any],
+    differentiable: list[int] | None = None,
 ) -> tuple[Any, ...]:
     """Saved tensors as arrays with their counters and edges; an output keeps no edge to its own node."""
     order = {id(results[i]): slot for slot, i in enumerate(differentiable or [])}

@@ -56,7 +56,7 @@ def gradcheck(
 ) -> bool:
     """Compare the gradients of ``func`` with central differences.
 
-    Inputs that require grad are taken in float64, whatever their dtype. Outputs that are not floating-point are left out.
+    Inputs that require grad are taken in float64, whatever their dtype; outputs that are not are left out.
 
     Args:
         func: takes the inputs, gives a Tensor or several.
@@ -124,7 +124,9 @@ def _compare(
     for i, analytic in zip(checked, first, strict=True):
         array = np.zeros(inputs[i]._data.shape) if analytic is None else _host(analytic)
         if array.shape != inputs[i]._data.shape:
-            raise GradcheckError(f"gradcheck: the gradient of input {i} has shape {array.shape}, the input {inputs[i].shape}")
+            raise GradcheckError(
+                f"gradcheck: the gradient of input {i} has shape {array.shape}, the input {inputs[i].shape}"
+            )
         _compare_input(objective, inputs[i], i, array, eps, atol, rtol)
 
 
@@ -176,8 +178,8 @@ def _compare_input(
     right = (_difference(objective, t, at, part * eps) - here) / eps
     left = (here - _difference(objective, t, at, -part * eps)) / eps
     message = (
-        f"gradcheck: input {number}, element {index} (value {_host(t).reshape(-1)[at]!r:.24}): the gradient is {got:.8g}, "
-        f"central differences give {numeric:.8g}"
+        f"gradcheck: input {number}, element {index} (value {_host(t).reshape(-1)[at]!r:.24}): the gradient is "
+        f"{got:.8g}, central differences give {numeric:.8g}"
     )
     if abs(right - left) > atol + 1e-2 * max(abs(right), abs(left)):
         message += (
@@ -212,7 +214,7 @@ def gradgradcheck(
 ) -> bool:
     """Compare the second derivatives of ``func`` with central differences of its first.
 
-    The gradient itself is checked as a function of the inputs and of the cotangents. Arguments as for :func:`gradcheck`.
+    The gradient itself is checked as a function of the inputs and the cotangents; arguments as for :func:`gradcheck`.
 
     Raises:
         GradcheckError: with the worst element.

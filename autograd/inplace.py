@@ -72,13 +72,13 @@ def _check_recorded(caller: str, x: Tensor) -> None:
             )
         if view.kind == "multi":
             raise RuntimeError(
-                f"{caller}: this tensor is one of several views made by one operation (split, chunk, unbind); such a view "
+                f"{caller}: this tensor is one of several views made by one operation (split, chunk, unbind); it "
                 f"cannot be changed in place where operations are recorded. Use a slice, or clone() it"
             )
         if view.kind == "no_grad":
             raise RuntimeError(
-                f"{caller}: this view was made under no_grad() and is now changed where operations are recorded; make the "
-                f"view where they are recorded too"
+                f"{caller}: this view was made under no_grad() and is now changed where operations are recorded; make "
+                f"it where they are recorded too"
             )
 
 
@@ -94,7 +94,9 @@ def check_memory(caller: str, x: Tensor) -> None:
         try:
             flags.writeable = True
         except ValueError:
-            raise RuntimeError(f"{caller}: this tensor lies on a read-only NumPy array; clone() it before writing") from None
+            raise RuntimeError(
+                f"{caller}: this tensor lies on a read-only NumPy array; clone() it before writing"
+            ) from None
 
 
 def _check_result(caller: str, x: Tensor, result: Tensor) -> None:
@@ -153,4 +155,3 @@ def assign(x: Tensor, index: Any, value: Any) -> None:
     from chainrule.autograd.ops import indexing
 
     indexing.setitem(x, index, value)
-

@@ -215,8 +215,8 @@ def stale(node: Node, name: str, saved_at: int, now: int) -> RuntimeError:
     made = f" (recorded at {node.where})" if getattr(node, "where", None) else ""
     return RuntimeError(
         f"{node.op.label}{made}: one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: it saved {name!r} at version {saved_at}, which is now at version {now}. Use the out-of-place form of "
-        f"the operation that changed it, or change a clone()."
+        f"operation: it saved {name!r} at version {saved_at}, which is now at version {now}. Use the out-of-place form "
+        f"of the operation that changed it, or change a clone()."
     )
 
 

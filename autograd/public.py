@@ -94,7 +94,10 @@ def _with_torch_signature(op: Op) -> Callable[..., Any]:
             body += [f"    if {name} is not NOT_GIVEN:", f"        {public} = {name}"]
             if default is _UNSET:
                 attributes[-1] = f"{public}=NOT_GIVEN"
-                body += [f"    if {public} is NOT_GIVEN:", f"        raise TypeError('{op.label}: missing argument {public!r}')"]
+                body += [
+                    f"    if {public} is NOT_GIVEN:",
+                    f"        raise TypeError('{op.label}: missing argument {public!r}')",
+                ]
     signature = ", ".join([*head, *attributes, *(["*", *tail] if tail else [])])
     name = op.label
     source = "\n".join(

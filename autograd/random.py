@@ -239,7 +239,12 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
 
 def _like(name: str, make: Any) -> None:
     def like(
-        input: Tensor, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+        input: Tensor,
+        *,
+        generator: Generator | None = None,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
     ) -> Tensor:
         return make(
             tuple(input._data.shape),
@@ -266,7 +271,7 @@ _like("randn", randn)
 
 @function(method=False)
 def randint_like(input: Tensor, *bounds: int, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
-    """``randint_like(input, high)`` or ``(input, low, high)``: random integers with the size, dtype and device of ``input``.
+    """Random integers in [0, high) or [low, high), with the size, dtype and device of ``input``.
 
     Example:
         >>> import chainrule as cr
@@ -297,7 +302,9 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
 
 
 @function(method=False)
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, **options: Any) -> Tensor:
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, **options: Any
+) -> Tensor:
     """Normal random numbers of the given mean and standard deviation (numbers with a size, or tensors).
 
     Example:

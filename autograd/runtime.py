@@ -161,10 +161,7 @@ def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
     common = result_dtype(tensors)
     device = first._device if first is not None else get_default_device()
     return tuple(
-        [
-            cast(t, common) if isinstance(t, Tensor) else wrap(device.asarray(t, common), device)
-            for t in tensors
-        ]
+        [cast(t, common) if isinstance(t, Tensor) else wrap(device.asarray(t, common), device) for t in tensors]
     )
 
 
@@ -269,7 +266,11 @@ def explain(op: Op, error: Exception, tensors: tuple[Any, ...], attributes: dict
     """The array library's error again, with the op's name and what it was given."""
     if getattr(error, "explained", False):
         return error
-    given = [f"{name}: {describe(t)}" for name, t in zip([*op.parameters, *["..."] * 99], tensors, strict=False) if t is not None]
+    given = [
+        f"{name}: {describe(t)}"
+        for name, t in zip([*op.parameters, *["..."] * 99], tensors, strict=False)
+        if t is not None
+    ]
     given += [f"{k}={v!r:.80}" for k, v in attributes.items()]
     text = f"{op.label}: {error} ({'; '.join(given)})"
     kinds: tuple[type[Exception], ...] = (IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError)

@@ -105,7 +105,15 @@ def Binary(
     y_low, y_high = y if y is not None else (low, high)
 
     def make(rng: Generator) -> Iterable[Sample]:
-        for a, b in [((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((), ()), ((0, 3), (3,)), ((2, 3), (2, 3))]:
+        for a, b in [
+            ((3,), (3,)),
+            ((2, 3), (3,)),
+            ((2, 1), (1, 3)),
+            ((), (2, 2)),
+            ((), ()),
+            ((0, 3), (3,)),
+            ((2, 3), (2, 3)),
+        ]:
             yield Sample((normal(rng, *a, low=low, high=high), normal(rng, *b, low=y_low, high=y_high)))
 
     return Check(make, special=special, reference=reference)

@@ -45,7 +45,8 @@ class ElementCount(int):
             return self.shape
         if not -len(self.shape) <= dim < len(self.shape):
             raise IndexError(
-                f"size: dim must be in [{-len(self.shape)}, {len(self.shape) - 1}] for shape {tuple(self.shape)}, got {dim}"
+                f"size: dim must be in [{-len(self.shape)}, {len(self.shape) - 1}], for shape "
+                f"{tuple(self.shape)}, got {dim}"
             )
         return self.shape[dim]
 
@@ -254,7 +255,8 @@ class Tensor(TensorMethods):
                 raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
             if value._data.shape != self._data.shape or value._data.dtype != self._data.dtype:
                 raise RuntimeError(
-                    f"grad: expected shape {tuple(self.shape)} and {self.dtype}, got {tuple(value.shape)} and {value.dtype}"
+                    f"grad: expected shape {tuple(self.shape)} and {self.dtype}, "
+                    f"got {tuple(value.shape)} and {value.dtype}"
                 )
             if value._device is not self._device:
                 raise RuntimeError(f"grad: the tensor is on {self._device}, the gradient on {value._device}")
@@ -298,7 +300,13 @@ class Tensor(TensorMethods):
         if t._counter is None:
             t._counter = [0]
         other: Tensor = object.__new__(Tensor)
-        other._data, other._device, other._counter, other._view, other._node = t._data, t._device, t._counter, None, None
+        other._data, other._device, other._counter, other._view, other._node = (
+            t._data,
+            t._device,
+            t._counter,
+            None,
+            None,
+        )
         return other
 
     def detach_(self) -> Tensor:
@@ -347,7 +355,9 @@ class Tensor(TensorMethods):
         """Call ``hook(tensor)`` after a backward pass has accumulated into this leaf's ``.grad``."""
         node = self._current_node()
         if type(node) is not Leaf:
-            raise RuntimeError("register_post_accumulate_grad_hook: only leaves that require grad accumulate a gradient")
+            raise RuntimeError(
+                "register_post_accumulate_grad_hook: only leaves that require grad accumulate a gradient"
+            )
         return add_hook(node.ensure_hooks().accumulated, hook)
 
     def retain_grad(self) -> None:
@@ -377,9 +387,7 @@ class Tensor(TensorMethods):
         Raises RuntimeError or TypeError when that is needed and ``force`` is False.
         """
         if self.requires_grad and not force:
-            raise RuntimeError(
-                "numpy: this tensor requires grad, and NumPy does not record; use .detach().numpy() or .numpy(force=True)"
-            )
+            raise RuntimeError("numpy: this tensor requires grad, and NumPy does not record; use .numpy(force=True)")
         if self._device.type != "cpu" and not force:
             raise TypeError(f"numpy: this tensor is on {self._device}; use .cpu().numpy() or .numpy(force=True)")
         if self._view is None and not self._data.flags.c_contiguous:
@@ -418,7 +426,9 @@ class Tensor(TensorMethods):
 
     def __index__(self) -> int:
         if dtypes.category(self._data.dtype) > 1 or self._data.size != 1:
-            raise TypeError(f"only integer tensors of one element can be an index, got {self.dtype} of shape {tuple(self.shape)}")
+            raise TypeError(
+                f"only integer tensors of one element can be an index, got {self.dtype} of shape {tuple(self.shape)}"
+            )
         return int(self.item())
 
     def __len__(self) -> int:

@@ -248,15 +248,9 @@ class GuardArray:
 
     def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> GuardArray:
         shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-        return share(
-            np.reshape(
-                self._array,
-                tuple(shape) if isinstance(shape, list) else shape,
-                order=order,  # type: ignore
-                copy=copy,
-            ),
-            (self,),
-        )
+        target: Any = tuple(shape) if isinstance(shape, list) else shape
+        keywords: Any = {"order": order, "copy": copy}
+        return share(np.reshape(self._array, target, **keywords), (self,))
 
     def fill(self, value: Any) -> None:
         self._array.fill(_operand("fill", value))

@@ -149,7 +149,7 @@ def _numpy_names(function: Any, spec: dict[str, Any], args: Any, kwargs: dict[st
     return args, kwargs
 
 
-# ---- functions that are not NumPy's, or not as NumPy has them ---------------------------------------------------------
+# ---- functions that are not NumPy's, or not as NumPy has them --------------------------------------------------------
 
 
 def _take(a: Any, indices: Any, axis: Any = None, out: Any = None) -> Any:

@@ -13,5 +13,7 @@ def test_worked_examples_run(checkout, tmp_path):
     script = tmp_path / "contributing.py"
     script.write_text("\n".join(blocks))
     # in a process of its own: the examples add to the registry of ops
-    done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, cwd=checkout, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script], capture_output=True, text=True, cwd=checkout, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -173,5 +173,3 @@ def _allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e
         True
     """
     return bool(_isclose(input, other, rtol, atol, equal_nan).all())
-
-

@@ -18,7 +18,10 @@ from chainrule.backends.devices import device as Device
 
 @op(
     vjp={"x": lambda xp, g, x_dtype: xp.astype(g, dtype=x_dtype)},
-    check=Samples(lambda rng: [Sample((normal(rng, 2, 3),), {"dtype": np.dtype("float64")})], reference=lambda x, dtype: x.astype(dtype)),
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 2, 3),), {"dtype": np.dtype("float64")})],
+        reference=lambda x, dtype: x.astype(dtype),
+    ),
     arithmetic=False,
 )
 def astype(xp, x, *, dtype):
@@ -182,4 +185,6 @@ def _cpu(input: Tensor) -> Tensor:
 @method_only("cuda")
 def _cuda(input: Tensor, device: Any = None) -> Tensor:
     """The tensor on a CUDA GPU. Raises RuntimeError with the reason where there is none."""
-    return _to(input, "cuda" if device is None else Device(device) if isinstance(device, (str, Device)) else f"cuda:{device}")
+    return _to(
+        input, "cuda" if device is None else Device(device) if isinstance(device, (str, Device)) else f"cuda:{device}"
+    )

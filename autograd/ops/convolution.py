@@ -78,7 +78,9 @@ _CASES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
 _DEFAULTS: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
 
 
-def _out_shape(x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int) -> tuple[int, ...]:
+def _out_shape(
+    x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> tuple[int, ...]:
     spatial = [out_size(x[2 + i], weight[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
     return (x[0], weight[0], *spatial)
 

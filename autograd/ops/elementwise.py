@@ -225,7 +225,9 @@ def _pow(input: Any, exponent: Any) -> Tensor:
             if isinstance(exponent, float):
                 input = input.to(dtypes.get_default_dtype())
             elif exponent < 0:
-                raise RuntimeError("pow: integers to negative integer powers are not allowed; convert with .float() first")
+                raise RuntimeError(
+                    "pow: integers to negative integer powers are not allowed; convert with .float() first"
+                )
         if dtypes.category(input._data.dtype) >= 2:
             return xp_of_tensors.power_by_number(input, exponent=exponent)
     return xp_of_tensors.pow(input, exponent)
@@ -234,7 +236,12 @@ def _pow(input: Any, exponent: Any) -> Tensor:
 # ---- functions of one tensor ----------------------------------------------------------------------------------------
 
 
-@op(vjp={"x": lambda xp, g, x: g * xp.sign(x)}, check=Unary(special=[0.0], reference=np.abs), public="abs absolute", inplace=True)
+@op(
+    vjp={"x": lambda xp, g, x: g * xp.sign(x)},
+    check=Unary(special=[0.0], reference=np.abs),
+    public="abs absolute",
+    inplace=True,
+)
 def abs(xp, x):
     """Absolute value; its gradient at 0 is 0."""
     return xp.abs(x)
@@ -270,7 +277,13 @@ def expm1(xp, x):
     return xp.expm1(x)
 
 
-@op(vjp={"x": lambda xp, g, x: g / x}, check=Unary(0.2, 3.0, reference=np.log), public="log", floating=True, inplace=True)
+@op(
+    vjp={"x": lambda xp, g, x: g / x},
+    check=Unary(0.2, 3.0, reference=np.log),
+    public="log",
+    floating=True,
+    inplace=True,
+)
 def log(xp, x):
     """Natural logarithm."""
     return xp.log(x)
@@ -288,7 +301,13 @@ def log1p(xp, x):
     return xp.log1p(x)
 
 
-@op(vjp={"x": lambda xp, g, out: g * 0.5 / out}, check=Unary(0.2, 3.0, reference=np.sqrt), public="sqrt", floating=True, inplace=True)
+@op(
+    vjp={"x": lambda xp, g, out: g * 0.5 / out},
+    check=Unary(0.2, 3.0, reference=np.sqrt),
+    public="sqrt",
+    floating=True,
+    inplace=True,
+)
 def sqrt(xp, x):
     """Square root."""
     return xp.sqrt(x)
@@ -344,7 +363,9 @@ def sin(xp, x):
     return xp.sin(x)
 
 
-@op(vjp={"x": lambda xp, g, x: -g * xp.sin(x)}, check=Unary(reference=np.cos), public="cos", floating=True, inplace=True)
+@op(
+    vjp={"x": lambda xp, g, x: -g * xp.sin(x)}, check=Unary(reference=np.cos), public="cos", floating=True, inplace=True
+)
 def cos(xp, x):
     """Cosine; the argument in radians."""
     return xp.cos(x)
@@ -527,7 +548,9 @@ def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
     if not isinstance(condition, Tensor):
         raise TypeError(f"where: condition must be a bool Tensor, got {type(condition).__name__}")
     if condition._data.dtype.kind != "b":
-        raise TypeError(f"where: condition must be a bool tensor, got {condition.dtype}; compare it with something first")
+        raise TypeError(
+            f"where: condition must be a bool tensor, got {condition.dtype}; compare it with something first"
+        )
     from chainrule.autograd.op import OPS
 
     if not isinstance(input, Tensor) and not isinstance(other, Tensor):  # numbers go where the condition is

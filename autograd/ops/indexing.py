@@ -8,7 +8,6 @@ import numpy as np
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.inplace import _check_recorded, _records, adopt, check_memory
-from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import normal_axis
@@ -42,7 +41,9 @@ def locate(x: Tensor, index: Any) -> tuple[Tensor, tuple[Any, ...], tuple[Tensor
     if not tensors or not any(p is NEW_SLOT or isinstance(p, int) for p in layout):
         return x, layout, tensors
     first = tuple([slice(None) if p is SLOT else None if p is NEW_SLOT else p for p in layout])
-    rest = [SLOT if isinstance(p, _Slot) else p if p is Ellipsis else slice(None) for p in layout if not isinstance(p, int)]
+    rest = [
+        SLOT if isinstance(p, _Slot) else p if p is Ellipsis else slice(None) for p in layout if not isinstance(p, int)
+    ]
     return xp_of_tensors.getitem(x, index=first), tuple(rest), tensors
 
 
@@ -80,7 +81,9 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], tuple[Tensor, ...]]:
                 tensors.append(t)
                 consumed += 1
     if consumed > x._data.ndim:
-        raise IndexError(f"index: too many indices for a {x._data.ndim}-d tensor of shape {tuple(x.shape)}: got {consumed}")
+        raise IndexError(
+            f"index: too many indices for a {x._data.ndim}-d tensor of shape {tuple(x.shape)}: got {consumed}"
+        )
     if not any(p is Ellipsis for p in layout):
         layout.append(Ellipsis)
     return tuple(layout), tuple(tensors)
@@ -132,7 +135,9 @@ def _index_tensors(x: Tensor, part: Any, dim: int) -> tuple[Tensor, ...]:
     if kind == 0:
         expected = tuple(x._data.shape[dim : dim + part._data.ndim])
         if tuple(part._data.shape) != expected:
-            raise IndexError(f"index: the mask has shape {tuple(part.shape)}, the dimensions it selects from {expected}")
+            raise IndexError(
+                f"index: the mask has shape {tuple(part.shape)}, the dimensions it selects from {expected}"
+            )
         return tuple([wrap(a, x._device) for a in x._device.xp.nonzero(part._data)])
     if kind != 1:
         raise IndexError(f"index: tensors used as indices must be integers or bools, got {part.dtype}")
@@ -249,7 +254,7 @@ def getitem_of(x: Tensor, index: Any) -> Tensor:
     return xp_of_tensors.take_at(x, *tensors, layout=layout)
 
 
-TensorMethods.__getitem__ = getitem_of  # type: ignore
+method_only("__getitem__")(getitem_of)
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
@@ -258,8 +263,12 @@ TensorMethods.__getitem__ = getitem_of  # type: ignore
 def _put_samples(rng: Any) -> Any:
     yield Sample((normal(rng, 3, 4), normal(rng, 2, 4), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False})
     yield Sample((normal(rng, 3, 4), normal(rng), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False})
-    yield Sample((normal(rng, 3, 4), normal(rng, 1, 1, 4), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False})
-    yield Sample((normal(rng, 3, 4), normal(rng, 3, 4), np.array([0, 2, 2])), {"layout": (SLOT, ...), "accumulate": True})
+    yield Sample(
+        (normal(rng, 3, 4), normal(rng, 1, 1, 4), np.array([0, 2])), {"layout": (SLOT, ...), "accumulate": False}
+    )
+    yield Sample(
+        (normal(rng, 3, 4), normal(rng, 3, 4), np.array([0, 2, 2])), {"layout": (SLOT, ...), "accumulate": True}
+    )
 
 
 def _sum_to(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:
@@ -280,7 +289,9 @@ def _put_reference(x: Any, y: Any, *indices: Any, layout: Any, accumulate: bool)
 @op(
     vjp={
         "x": lambda xp, g, y_shape, indices, layout, accumulate: (
-            g if accumulate else xp.put_at(g, xp.zeros_like(xp.take_at(g, *indices, layout=layout)), *indices, layout=layout)
+            g
+            if accumulate
+            else xp.put_at(g, xp.zeros_like(xp.take_at(g, *indices, layout=layout)), *indices, layout=layout)
         ),
         "y": lambda xp, g, y_shape, indices, layout: _sum_to(xp, xp.take_at(g, *indices, layout=layout), y_shape),
     },
@@ -302,7 +313,9 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         if dtypes.category(np.asarray(array).dtype) > dtypes.category(x._data.dtype) == 0:
             array = np.asarray(array).astype(bool)
         host = np.asarray(array).astype(x._data.dtype)
-        value = wrap(host if x._device.type == "cpu" else x._device.backend.from_host(host, x._device.index or 0), x._device)
+        value = wrap(
+            host if x._device.type == "cpu" else x._device.backend.from_host(host, x._device.index or 0), x._device
+        )
     elif value._device is not x._device:
         if value._data.ndim:
             raise mixed_devices(_getitem_op(), x, value)
@@ -351,7 +364,7 @@ def _store(x: Tensor, part: Any, value: Tensor) -> None:
     bump(x)
 
 
-TensorMethods.__setitem__ = setitem  # type: ignore
+method_only("__setitem__")(setitem)
 
 
 # ---- along a dimension ----------------------------------------------------------------------------------------------
@@ -414,14 +427,19 @@ def _along_arguments(caller: str, input: Tensor, dim: int, index: Tensor) -> int
         raise TypeError(f"{caller}: index must be an integer tensor, got {describe(index)}")
     d = normal_axis(caller, dim, input._data.ndim)
     if index._data.ndim != input._data.ndim:
-        raise RuntimeError(f"{caller}: index must have as many dimensions as input, got {describe(index)} for {describe(input)}")
+        raise RuntimeError(
+            f"{caller}: index must have as many dimensions as input, got {describe(index)} for {describe(input)}"
+        )
     if any(i != d and n > m for i, (n, m) in enumerate(zip(index._data.shape, input._data.shape, strict=True))):
-        raise RuntimeError(f"{caller}: index may exceed input only along dim {dim}, got {describe(index)} for {describe(input)}")
+        raise RuntimeError(
+            f"{caller}: index may exceed input only along dim {dim}, got {describe(index)} for {describe(input)}"
+        )
     if index._data.size:
         low, high = int(index._data.min()), int(index._data.max())
         if low < 0 or high >= input._data.shape[d]:
             raise IndexError(
-                f"{caller}: index {low if low < 0 else high} is out of bounds for dimension {dim} with length {input._data.shape[d]}"
+                f"{caller}: index {low if low < 0 else high} is out of bounds for dimension {dim} "
+                f"with length {input._data.shape[d]}"
             )
     return d
 
@@ -472,7 +490,9 @@ def scatter_add(xp, x, index, src, *, axis):
 
 
 @function("scatter_add", inplace=True)
-def _scatter_add(input: Tensor, dim: Any = NOT_GIVEN, index: Any = None, src: Any = None, *, axis: Any = NOT_GIVEN) -> Tensor:
+def _scatter_add(
+    input: Tensor, dim: Any = NOT_GIVEN, index: Any = None, src: Any = None, *, axis: Any = NOT_GIVEN
+) -> Tensor:
     """``input`` with ``src`` added where ``index`` points along ``dim``; repeated indices accumulate.
 
     Raises IndexError for an index out of bounds, RuntimeError for shapes that do not fit.
@@ -487,7 +507,9 @@ def _scatter_add(input: Tensor, dim: Any = NOT_GIVEN, index: Any = None, src: An
         raise TypeError(f"scatter_add: src must be a Tensor, got {describe(src)}")
     if src._data.dtype != input._data.dtype:
         raise RuntimeError(f"scatter_add: src must have the dtype of input, {input.dtype}, got {src.dtype}")
-    if src._data.ndim != index._data.ndim or any(n > m for n, m in zip(index._data.shape, src._data.shape, strict=True)):
+    if src._data.ndim != index._data.ndim or any(
+        n > m for n, m in zip(index._data.shape, src._data.shape, strict=True)
+    ):
         raise RuntimeError(f"scatter_add: index must fit into src, got {describe(index)} and {describe(src)}")
     return xp_of_tensors.scatter_add(input, index, _window(xp_of_tensors, src, index._data.shape), axis=d)
 

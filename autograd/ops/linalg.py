@@ -92,7 +92,9 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
     if a[-1] != inner:
         raise RuntimeError(f"matmul: the inner dimensions must agree, got shapes {a} and {b} ({a[-1]} against {inner})")
     if input._data.dtype != other._data.dtype:
-        raise RuntimeError(f"matmul: expected one dtype, got {input.dtype} and {other.dtype}; convert one with .to(dtype)")
+        raise RuntimeError(
+            f"matmul: expected one dtype, got {input.dtype} and {other.dtype}; convert one with .to(dtype)"
+        )
     return xp_of_tensors.matmul(input, other)
 
 
@@ -118,8 +120,15 @@ def _fixed_rank(name: str, ranks: tuple[int, int], what: str, example: str) -> N
 
 
 _fixed_rank("mm", (2, 2), "Product of two matrices.", ">>> cr.mm(cr.ones(1, 2), cr.ones(2, 1))\n        tensor([[2.]])")
-_fixed_rank("bmm", (3, 3), "Products of two batches of matrices.", ">>> cr.bmm(cr.ones(2, 1, 3), cr.ones(2, 3, 4)).shape\n        (2, 1, 4)")
-_fixed_rank("mv", (2, 1), "Product of a matrix and a vector.", ">>> cr.mv(cr.ones(1, 2), cr.ones(2))\n        tensor([2.])")
+_fixed_rank(
+    "bmm",
+    (3, 3),
+    "Products of two batches of matrices.",
+    ">>> cr.bmm(cr.ones(2, 1, 3), cr.ones(2, 3, 4)).shape\n        (2, 1, 4)",
+)
+_fixed_rank(
+    "mv", (2, 1), "Product of a matrix and a vector.", ">>> cr.mv(cr.ones(1, 2), cr.ones(2))\n        tensor([2.])"
+)
 _fixed_rank("dot", (1, 1), "Inner product of two vectors.", ">>> cr.dot(cr.ones(2), cr.ones(2))\n        tensor(2.)")
 
 
@@ -189,7 +198,9 @@ def parse_einsum(equation: str, shapes: list[tuple[int, ...]]) -> tuple[list[str
         letters = "".join(inputs).replace(".", "")
         out = dots + "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
     if any(out.count(c) > 1 or not any(c in s for s in full) for c in out):
-        raise ValueError(f"einsum: each output letter must appear once and in an operand, got {right!r} in {equation!r}")
+        raise ValueError(
+            f"einsum: each output letter must appear once and in an operand, got {right!r} in {equation!r}"
+        )
     return full, out
 
 
@@ -223,7 +234,9 @@ def _einsum_back(xp: Any, g: Any, operands: Any, equation: str) -> list[Any]:
         for letter in dict.fromkeys(subscript):
             if not any(letter in t for t in terms):
                 terms.append(letter)
-                factors.append(xp.ones_like(xp.reshape(xp.identity_like(g, n=lengths[letter])[:1], shape=(lengths[letter],))))
+                factors.append(
+                    xp.ones_like(xp.reshape(xp.identity_like(g, n=lengths[letter])[:1], shape=(lengths[letter],)))
+                )
         full = xp.einsum_of(*factors, equation=",".join(terms) + "->" + wanted)
         results.append(unbroadcast(xp, full, shape))
     return results
@@ -255,7 +268,9 @@ _EQUATIONS: list[tuple[str, list[tuple[int, ...]]]] = [
 def einsum_of(xp, *operands, equation):
     """Sum of products by Einstein's convention."""
     # of one operand, NumPy may give a view
-    return xp.einsum(equation, *operands, optimize=True) if len(operands) > 1 else xp.copy(xp.einsum(equation, *operands))
+    return (
+        xp.einsum(equation, *operands, optimize=True) if len(operands) > 1 else xp.copy(xp.einsum(equation, *operands))
+    )
 
 
 @function("einsum", method=False)
@@ -275,5 +290,3 @@ def _einsum(equation: str, *operands: Any) -> Tensor:
         operands = tuple(operands[0])
     parse_einsum(equation, [tuple(o._data.shape) for o in operands])
     return xp_of_tensors.einsum_of(*operands, equation=equation.replace(" ", ""))
-
-

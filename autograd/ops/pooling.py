@@ -23,7 +23,9 @@ def pooled_size(size: int, kernel: int, stride: int, padding: int, dilation: int
     return count
 
 
-def _bordered(xp: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair, value: float) -> Any:
+def _bordered(
+    xp: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair, value: float
+) -> Any:
     """x with its border of ``value``, wide enough for windows that ceil_mode lets stick out."""
     n, c, h, w = x.shape
     need = [(out[i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 for i in (0, 1)]
@@ -159,7 +161,9 @@ def max_pool2d_back(xp, x, y, values_out, *, kernel, stride, padding, dilation):
         )
     },
     check=Samples(
-        lambda rng: [Sample((normal(rng, *s.args[1].shape), s.args[1], s.args[2]), s.kwargs) for s in _back_samples(rng)]
+        lambda rng: [
+            Sample((normal(rng, *s.args[1].shape), s.args[1], s.args[2]), s.kwargs) for s in _back_samples(rng)
+        ]
     ),
 )
 def max_pool2d_pick(xp, x, y, values_out, *, kernel, stride, padding, dilation):
@@ -223,13 +227,25 @@ def _average_reference(
         for b in range(ow):
             r, s = a * stride[0] - padding[0], b * stride[1] - padding[1]
             window = x[:, :, max(r, 0) : r + kernel[0], max(s, 0) : s + kernel[1]]
-            within = (min(r + kernel[0], x.shape[2] + padding[0]) - r) * (min(s + kernel[1], x.shape[3] + padding[1]) - s)
+            within = (min(r + kernel[0], x.shape[2] + padding[0]) - r) * (
+                min(s + kernel[1], x.shape[3] + padding[1]) - s
+            )
             count = divisor_override or (within if count_include_pad else window.shape[2] * window.shape[3])
             out[:, :, a, b] = window.sum((2, 3)) / count
     return out
 
 
-def _scale(xp: Any, x: Any, shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, out: Pair, pad: bool, override: Any) -> Any:
+def _scale(
+    xp: Any,
+    x: Any,
+    shape: tuple[int, ...],
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    out: Pair,
+    pad: bool,
+    override: Any,
+) -> Any:
     """x divided by the windows' counts."""
     if override:
         return x * (1.0 / override)
@@ -253,7 +269,9 @@ def _scale(xp: Any, x: Any, shape: tuple[int, ...], kernel: Pair, stride: Pair, 
     },
     check=Samples(_average_samples, reference=_average_reference),
 )
-def avg_pool2d(xp, x, *, kernel, stride, padding=(0, 0), ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool2d(
+    xp, x, *, kernel, stride, padding=(0, 0), ceil_mode=False, count_include_pad=True, divisor_override=None
+):
     """The mean of each window."""
     out = _sizes(x.shape, kernel, stride, padding, (1, 1), ceil_mode)
     full = _bordered(xp, x, kernel, stride, padding, (1, 1), out, 0.0)
@@ -311,7 +329,17 @@ def avg_pool2d_back(xp, x, *, x_size, kernel, stride, padding, count_include_pad
     },
     check=Samples(
         lambda rng: [
-            Sample((normal(rng, 1, 1, 5, 6),), {"out_size": (3, 3), "kernel": (2, 3), "stride": (2, 2), "padding": (0, 0), "count_include_pad": True, "divisor_override": None})
+            Sample(
+                (normal(rng, 1, 1, 5, 6),),
+                {
+                    "out_size": (3, 3),
+                    "kernel": (2, 3),
+                    "stride": (2, 2),
+                    "padding": (0, 0),
+                    "count_include_pad": True,
+                    "divisor_override": None,
+                },
+            )
         ]
     ),
 )

@@ -77,7 +77,13 @@ def _reduction(name: str, doc: str, *, promote: str = "") -> Any:
     """The public function of a reduction: dim as PyTorch takes it, dtype converted first."""
 
     def reduce(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = NOT_GIVEN, keepdims: Any = NOT_GIVEN
+        input: Tensor,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        dtype: Any = None,
+        axis: Any = NOT_GIVEN,
+        keepdims: Any = NOT_GIVEN,
     ) -> Tensor:
         if axis is not NOT_GIVEN:
             dim = axis
@@ -90,7 +96,9 @@ def _reduction(name: str, doc: str, *, promote: str = "") -> Any:
         elif promote == "int64" and dtypes.category(input._data.dtype) < 2:
             input = cast(input, dtypes.int64.dtype)
         elif promote == "floating" and dtypes.category(input._data.dtype) < 2:
-            raise RuntimeError(f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()")
+            raise RuntimeError(
+                f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+            )
         if dim is not None:
             dim = public_axis(name, dim, input._data.ndim)
         return getattr(xp_of_tensors, name)(input, axis=dim, keepdims=bool(keepdim))
@@ -159,7 +167,9 @@ def _prod_samples(rng: Any) -> Any:
 
 @op(
     vjp={"x": _prod_back},
-    check=Samples(_prod_samples, reference=lambda x, axis=None, keepdims=False: np.prod(x, axis=axis, keepdims=keepdims)),
+    check=Samples(
+        _prod_samples, reference=lambda x, axis=None, keepdims=False: np.prod(x, axis=axis, keepdims=keepdims)
+    ),
 )
 def prod(xp, x, *, axis=None, keepdims=False):
     """Product over the given axes; its gradient is right where elements are zero too."""
@@ -242,7 +252,9 @@ def min(xp, x, *, axis=None, keepdims=False):
 
 def _nonempty(caller: str, input: Tensor, axis: Any) -> None:
     if 0 in input._data.shape and count_of(input._data.shape, axis) == 0:
-        raise RuntimeError(f"{caller}: there is no extreme of zero elements, got shape {tuple(input.shape)} and dim {axis}")
+        raise RuntimeError(
+            f"{caller}: there is no extreme of zero elements, got shape {tuple(input.shape)} and dim {axis}"
+        )
 
 
 def _extreme(name: str) -> None:
@@ -250,7 +262,13 @@ def _extreme(name: str) -> None:
     elementwise = f"{name}imum"
 
     def extreme(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, axis: Any = NOT_GIVEN, keepdims: Any = NOT_GIVEN
+        input: Tensor,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        other: Any = None,
+        axis: Any = NOT_GIVEN,
+        keepdims: Any = NOT_GIVEN,
     ) -> Any:
         dim = dim if axis is NOT_GIVEN else axis
         keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
@@ -270,7 +288,8 @@ def _extreme(name: str) -> None:
         return ValuesIndices(values, indices)
 
     extreme.__name__ = name
-    extreme.__doc__ = f"""The {name}imum of all elements; with ``dim``, values and indices along it; with a tensor, elementwise.
+    extreme.__doc__ = f"""The {name}imum of all elements; with ``dim``, values and indices along it; with a tensor, of
+    two elements.
 
     Equal extremes share the gradient, except along a ``dim``, where the element at the index gets it.
 
@@ -286,7 +305,9 @@ def _extreme(name: str) -> None:
     ) -> Tensor:
         ax = public_axis(f"a{name}", dim if axis is NOT_GIVEN else axis, input._data.ndim)
         _nonempty(f"a{name}", input, ax)
-        return getattr(xp_of_tensors, reduce)(input, axis=ax, keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims))
+        return getattr(xp_of_tensors, reduce)(
+            input, axis=ax, keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims)
+        )
 
     amount.__name__ = f"a{name}"
     amount.__doc__ = f"""The {name}imum over the dimensions ``dim`` (all by default); equal extremes share the gradient.
@@ -308,13 +329,23 @@ def _arg_samples(rng: Any) -> Any:
         yield Sample((normal(rng, 2, 3, 4),), kwargs)
 
 
-@op(vjp=None, check=Samples(_arg_samples, reference=lambda x, axis=None, keepdims=False: np.argmax(x, axis=axis, keepdims=keepdims)))
+@op(
+    vjp=None,
+    check=Samples(
+        _arg_samples, reference=lambda x, axis=None, keepdims=False: np.argmax(x, axis=axis, keepdims=keepdims)
+    ),
+)
 def argmax(xp, x, *, axis=None, keepdims=False):
     """Index of the (first) maximum."""
     return xp.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@op(vjp=None, check=Samples(_arg_samples, reference=lambda x, axis=None, keepdims=False: np.argmin(x, axis=axis, keepdims=keepdims)))
+@op(
+    vjp=None,
+    check=Samples(
+        _arg_samples, reference=lambda x, axis=None, keepdims=False: np.argmin(x, axis=axis, keepdims=keepdims)
+    ),
+)
 def argmin(xp, x, *, axis=None, keepdims=False):
     """Index of the (first) minimum."""
     return xp.argmin(x, axis=axis, keepdims=keepdims)
@@ -377,7 +408,9 @@ def _spread_samples(rng: Any) -> Any:
     vjp={"x": _variance_back},
     check=Samples(
         _spread_samples,
-        reference=lambda x, axis=None, correction=1, keepdims=False: np.var(x, axis=axis, ddof=correction, keepdims=keepdims),
+        reference=lambda x, axis=None, correction=1, keepdims=False: np.var(
+            x, axis=axis, ddof=correction, keepdims=keepdims
+        ),
     ),
 )
 def var(xp, x, *, axis=None, correction=1, keepdims=False):
@@ -385,14 +418,16 @@ def var(xp, x, *, axis=None, correction=1, keepdims=False):
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     total = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
-    return total * (1.0 / free if free > 0 else math.nan if free == 0 and correction else math.nan)
+    return total * (1.0 / free if free > 0 else math.nan)
 
 
 @op(
     vjp={"x": _deviation_back},
     check=Samples(
         _spread_samples,
-        reference=lambda x, axis=None, correction=1, keepdims=False: np.std(x, axis=axis, ddof=correction, keepdims=keepdims),
+        reference=lambda x, axis=None, correction=1, keepdims=False: np.std(
+            x, axis=axis, ddof=correction, keepdims=keepdims
+        ),
     ),
 )
 def std(xp, x, *, axis=None, correction=1, keepdims=False):
@@ -417,7 +452,9 @@ def _spread(name: str, what: str, shown: str) -> None:
             correction = 1 if unbiased else 0
         dim = dim if axis is NOT_GIVEN else axis
         if dtypes.category(input._data.dtype) < 2:
-            raise RuntimeError(f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()")
+            raise RuntimeError(
+                f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+            )
         return getattr(xp_of_tensors, name)(
             input,
             axis=public_axis(name, dim, input._data.ndim),
@@ -484,7 +521,9 @@ def _norm(
     if dtype is not None:
         input = cast(input, dtypes.as_dtype(dtype).dtype)
     if dtypes.category(input._data.dtype) < 2:
-        raise RuntimeError(f"norm: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()")
+        raise RuntimeError(
+            f"norm: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+        )
     ax = public_axis("norm", dim if axis is NOT_GIVEN else axis, input._data.ndim)
     keep = {"axis": ax, "keepdims": bool(keepdim if keepdims is NOT_GIVEN else keepdims)}
     xp = xp_of_tensors
@@ -512,7 +551,8 @@ def _norm(
 @op(
     vjp={
         "x": lambda xp, g, x, out, axis, keepdims: (
-            keep_dims(xp, g, x.shape, axis, keepdims) * xp.exp(x - _above(xp, keep_dims(xp, out, x.shape, axis, keepdims)))
+            keep_dims(xp, g, x.shape, axis, keepdims)
+            * xp.exp(x - _above(xp, keep_dims(xp, out, x.shape, axis, keepdims)))
         )
     },
     check=Reduction(reference=lambda x, axis=None, keepdims=False: special.logsumexp(x, axis=axis, keepdims=keepdims)),
@@ -562,7 +602,8 @@ function("logsumexp")(
         "x": lambda xp, g, axis: xp.flip(xp.cumulative_sum(xp.flip(g, axis=(axis,)), axis=axis), axis=(axis,)),
     },
     check=Samples(
-        lambda rng: [Sample((normal(rng, 2, 3),), {"axis": a}) for a in (0, 1)], reference=lambda x, axis: np.cumsum(x, axis)
+        lambda rng: [Sample((normal(rng, 2, 3),), {"axis": a}) for a in (0, 1)],
+        reference=lambda x, axis: np.cumsum(x, axis),
     ),
 )
 def cumulative_sum(xp, x, *, axis):

@@ -105,7 +105,7 @@ def _view(input: Tensor, *shape: Any) -> Tensor:
     result = xp_of_tensors.reshape(input, shape=resolve_shape("view", integers("view", shape), input._data.size, old))
     if result._view is None and result._data.size:
         raise RuntimeError(
-            f"view: shape {tuple(result.shape)} needs a copy, because this tensor of shape {old} is a non-contiguous view; "
+            f"view: shape {tuple(result.shape)} needs a copy, because this tensor of shape {old} is not contiguous; "
             f"use reshape(), or contiguous().view()"
         )
     return result
@@ -253,8 +253,8 @@ def _matrix_transpose(input: Tensor) -> Tensor:
     return _transpose(input, -1, -2)
 
 
-TensorMethods.T = property(_reverse_dims)  # type: ignore
-TensorMethods.mT = property(_matrix_transpose)  # type: ignore
+TensorMethods.T = property(_reverse_dims)  # type: ignore[assignment, method-assign]
+TensorMethods.mT = property(_matrix_transpose)  # type: ignore[assignment, method-assign]
 
 
 def matrix_transpose(xp: Any, x: Any) -> Any:
@@ -420,7 +420,11 @@ def common_dtype(tensors: list[Tensor]) -> list[Tensor]:
 
 
 @op(
-    vjp={"tensors": lambda xp, g, tensors_shape, axis: [g[(slice(None),) * axis + (i,)] for i in range(len(tensors_shape))]},
+    vjp={
+        "tensors": lambda xp, g, tensors_shape, axis: [
+            g[(slice(None),) * axis + (i,)] for i in range(len(tensors_shape))
+        ]
+    },
     check=Samples(
         lambda rng: [Sample((normal(rng, 2, 3), normal(rng, 2, 3)), {"axis": a}) for a in (0, 1, 2)],
         reference=lambda *xs, axis: np.stack(xs, axis),

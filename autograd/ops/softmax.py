@@ -53,7 +53,9 @@ def _along_dim(name: str, what: str, shown: str) -> None:
         if dtype is not None:
             input = cast(input, dtypes.as_dtype(dtype).dtype)
         elif dtypes.category(input._data.dtype) < 2:
-            raise RuntimeError(f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()")
+            raise RuntimeError(
+                f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+            )
         d = normal_axis(name, dim, input._data.ndim)
         if not input._data.ndim:
             return input * 0.0 + (1.0 if name == "softmax" else 0.0)
@@ -129,8 +131,9 @@ def _class_back_y(xp: Any, g: Any, x: Any, target: Any) -> Any:
     vjp={"x": _class_back_x, "y": _class_back_y},
     check=Samples(
         lambda rng: [Sample((s.args[0], s.args[1], normal(rng, *s.args[1].shape))) for s in _class_samples(rng)],
-        reference=lambda x, target, y: y[:, None]
-        * (special.softmax(x, 1) - np.moveaxis(np.eye(x.shape[1])[target], -1, 1)),
+        reference=lambda x, target, y: (
+            y[:, None] * (special.softmax(x, 1) - np.moveaxis(np.eye(x.shape[1])[target], -1, 1))
+        ),
     ),
 )
 def class_cross_entropy_back(xp, x, target, y):
@@ -144,9 +147,7 @@ def class_cross_entropy_back(xp, x, target, y):
 
 @op(
     vjp={
-        "x": lambda xp, g, x, y: (
-            _column(xp, g) * (xp.softmax(x, axis=1) * xp.sum(y, axis=1, keepdims=True) - y)
-        ),
+        "x": lambda xp, g, x, y: _column(xp, g) * (xp.softmax(x, axis=1) * xp.sum(y, axis=1, keepdims=True) - y),
         "y": lambda xp, g, x: -_column(xp, g) * xp.log_softmax(x, axis=1),
     },
     check=Samples(
