@@ -22,9 +22,9 @@ def _binary_reference(x: Any, y: Any) -> Any:
 
 def _log(xp: Any, v: Any) -> Any:
     """``max(log(v), -100)`` without computing ``log(0)``."""
-    some = v > 0
-    log = xp.log(xp.where(some, v, xp.ones_like(v)))
-    return xp.clip(xp.where(some, log, xp.zeros_like(v) - 100.0), min=-100.0)
+    zero = v == 0  # not `v > 0` the other way round: a NaN must stay one
+    log = xp.log(xp.where(zero, xp.ones_like(v), v))
+    return xp.clip(xp.where(zero, xp.zeros_like(v) - 100.0, log), min=-100.0)
 
 
 @op(
