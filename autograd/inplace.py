@@ -89,14 +89,13 @@ def check_memory(caller: str, x: Tensor) -> None:
         raise RuntimeError(
             f"{caller}: several elements of this expanded tensor share one memory location; clone() it before writing"
         )
-    flags = x._data.flags
-    if not getattr(flags, "writeable", True):  # NumPy marks all that comes from an expanded array
-        try:
-            flags.writeable = True
-        except ValueError:
-            raise RuntimeError(
-                f"{caller}: this tensor lies on a read-only NumPy array; clone() it before writing"
-            ) from None
+    if not getattr(x._data.flags, "writeable", True):  # NumPy marks all that comes from an expanded array
+        owner = x._data
+        while owner.base is not None and hasattr(owner.base, "flags"):
+            owner = owner.base
+        if not owner.flags.writeable:
+            raise RuntimeError(f"{caller}: this tensor lies on a read-only NumPy array; clone() it before writing")
+        x._data.flags.writeable = True
 
 
 def _check_result(caller: str, x: Tensor, result: Tensor) -> None:

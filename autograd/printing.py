@@ -30,7 +30,8 @@ def _describe(t: Tensor, host: np.ndarray, prefix: str) -> str:
     notes = []
     if host.size == 0 and host.ndim != 1:
         notes.append(f"size={tuple(host.shape)}")
-    usual = (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
+    default = dtypes.get_default_dtype()
+    usual = (default, dtypes.int64, dtypes.bool_, dtypes.complex128 if default == dtypes.float64 else dtypes.complex64)
     if t.dtype not in usual or (host.size == 0 and t.dtype != dtypes.get_default_dtype()):
         notes.append(f"dtype={t.dtype}")
     if t._device.type != "cpu":

@@ -31,10 +31,12 @@ def normal_axis(caller: str, axis: Any, ndim: int, name: str = "dim") -> int:
 
 def integers(caller: str, values: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes given as ``f(2, 3)`` or ``f((2, 3))``."""
-    if len(values) == 1 and not hasattr(values[0], "__index__"):
-        values = tuple(values[0])
-    elif len(values) == 1 and isinstance(values[0], Tensor) and values[0]._data.ndim:
-        values = tuple(values[0].tolist())
+    if len(values) == 1:
+        only = values[0]
+        if isinstance(only, (Tensor, np.ndarray)) and only.ndim:
+            values = tuple(only.tolist())
+        elif isinstance(only, Sequence) and not isinstance(only, str):
+            values = tuple(only)
     try:
         return tuple([int(v.__index__()) for v in values])
     except AttributeError:

@@ -294,7 +294,7 @@ class Program:
                 self.ours.append(b)
 
     def replace_unusable(self):
-        """PyTorch refuses even to look at some views after a write to their base; here they are brought up to date."""
+        """PyTorch refuses to look at some views after a write to their base; here they are just brought up to date."""
         for k, t in enumerate(self.theirs):
             try:
                 _ = t.requires_grad, t.is_leaf
