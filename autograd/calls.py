@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.codegen import PUBLIC_NAMES
 from chainrule.autograd.node import FREED
-from chainrule.autograd.op import Op
+from chainrule.autograd.op import PUBLIC_NAMES, Op
 
 _UNSET: Any = object()
 

@@ -18,11 +18,8 @@ import numpy as np
 
 from chainrule.autograd import runtime
 from chainrule.autograd.node import FREED, Node, OutputSlot, freed, next_sequence, stale
-from chainrule.autograd.op import Op, traced
+from chainrule.autograd.op import PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
-
-#: what the first tensor arguments are called in signatures, as in PyTorch
-PUBLIC_NAMES = {"x": "input", "y": "other"}
 
 
 def prepare(op: Op) -> None:

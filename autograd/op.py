@@ -25,6 +25,9 @@ from chainrule.backends.namespace import register_forward
 
 Rule = Callable[..., Any]
 
+#: what the first tensor arguments are called in signatures and messages, as in PyTorch
+PUBLIC_NAMES = {"x": "input", "y": "other"}
+
 
 class Op:
     """A declared operation; see the module docstring for the fields' meaning."""
@@ -45,13 +48,14 @@ class Op:
         differentiable_outputs: int | None = None,
         missing: str = "zeros",
         arithmetic: bool = True,
+        label: str = "",
     ) -> None:
         self.name = name
         self.forward = forward
         self.check = check
         self.public = public
         #: what error messages call it
-        self.label = public[0] if public else name
+        self.label = label or (public[0] if public else name)
         self.view = view
         self.outputs = outputs
         self.harmonise = harmonise
@@ -157,6 +161,7 @@ def op(
     differentiable_outputs: int | None = None,
     missing: str = "zeros",
     arithmetic: bool = True,
+    label: str = "",
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare an op; see the module docstring.
 
@@ -173,6 +178,7 @@ def op(
         broadcasts: gradients are summed back to the shape of their argument.
         differentiable_outputs: how many of the outputs carry gradients (the first ones); all by default.
         missing: what rules of a multi-output op get for an output that nothing used: ``"zeros"`` or ``"none"``.
+        label: what errors, nodes and drawings call it, where no public name says so.
         arithmetic: False for ops that only move elements, which need no wider dtype for 2-byte floats.
 
     Returns the recorded function, with array-API keywords (``axis``, ``keepdims``).
@@ -197,6 +203,7 @@ def op(
             differentiable_outputs=differentiable_outputs,
             missing=missing,
             arithmetic=arithmetic,
+            label=label,
         )
         register_forward(op_name, forward)
         codegen.prepare(record)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from chainrule.autograd.inplace import make_inplace
 from chainrule.autograd.methods import TensorMethods
-from chainrule.autograd.op import Op
+from chainrule.autograd.op import PUBLIC_NAMES, Op
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,8 +80,6 @@ def _attach(name: str, f: Callable[..., Any], method: bool) -> None:
 
 def _with_torch_signature(op: Op) -> Callable[..., Any]:
     """``sum(input, dim=None, keepdim=False, *, axis=..., keepdims=...)`` around ``sum(x, *, axis, keepdims)``."""
-    from chainrule.autograd.codegen import PUBLIC_NAMES
-
     tensors = [PUBLIC_NAMES.get(p, p) for p in op.parameters]
     head = [t + ("=None" if p in op.optional else "") for t, p in zip(tensors, op.parameters, strict=True)]
     attributes, tail, body, call = [], [], [], []

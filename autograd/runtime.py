@@ -11,7 +11,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.modes import mode as mode
 from chainrule.autograd.modes import ordinary as ordinary
 from chainrule.autograd.node import Leaf, Node, View, next_sequence
-from chainrule.autograd.op import OPS, Op, traced
+from chainrule.autograd.op import OPS, PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
 from chainrule.backends.devices import get_default_device
@@ -266,11 +266,9 @@ def explain(op: Op, error: Exception, tensors: tuple[Any, ...], attributes: dict
     """The array library's error again, with the op's name and what it was given."""
     if getattr(error, "explained", False):
         return error
-    given = [
-        f"{name}: {describe(t)}"
-        for name, t in zip([*op.parameters, *["..."] * 99], tensors, strict=False)
-        if t is not None
-    ]
+    names = [PUBLIC_NAMES.get(p, p) for p in op.parameters]
+    names += [f"{op.variadic}[{i}]" for i in range(len(tensors) - len(names))]
+    given = [f"{name}: {describe(t)}" for name, t in zip(names, tensors, strict=True) if t is not None]
     given += [f"{k}={v!r:.80}" for k, v in attributes.items()]
     text = f"{op.label}: {error} ({'; '.join(given)})"
     kinds: tuple[type[Exception], ...] = (IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError)

@@ -78,8 +78,7 @@ def methods_stub() -> str:
         if isinstance(value, property):
             lines += ["    @property", f"    def {name}(self) -> Tensor: ..."]
         elif callable(value):
-            ignore = "  # type: ignore[override]" if name in ("__eq__", "__ne__") else ""
-            lines.append(f"    def {name}{_signature(value, True)}{ignore}")
+            lines.append(f"    def {name}{_signature(value, True)}")
     # inside the class these names are its methods
     body = re.sub(r"(?<=[:\[|>] )(bool|int|float)\b|(?<=\[)(bool|int|float)\b", r"builtins.\g<0>", "\n".join(lines))
     return _HEAD.replace("from typing", "import builtins\nfrom typing") + "class TensorMethods:\n" + body + "\n"

@@ -22,9 +22,9 @@ def _binary_reference(x: Any, y: Any) -> Any:
 
 def _log(xp: Any, v: Any) -> Any:
     """``max(log(v), -100)`` without computing ``log(0)``."""
-    some = v > 0
-    log = xp.log(xp.where(some, v, xp.ones_like(v)))
-    return xp.clip(xp.where(some, log, xp.zeros_like(v) - 100.0), min=-100.0)
+    zero = v == 0  # not `v > 0` the other way round: a NaN must stay one
+    log = xp.log(xp.where(zero, xp.ones_like(v), v))
+    return xp.clip(xp.where(zero, xp.zeros_like(v) - 100.0, log), min=-100.0)
 
 
 @op(
@@ -54,6 +54,7 @@ def binary_cross_entropy(xp, x, y):
     ),
     harmonise=True,
     floating=True,
+    label="binary_cross_entropy_with_logits",
 )
 def logistic_cross_entropy(xp, x, y):
     """``binary_cross_entropy(sigmoid(x), y)``, elementwise, without overflow."""
@@ -69,6 +70,7 @@ def _squared_error_back(xp: Any, g: Any, x: Any, y: Any) -> Any:
     check=Samples(lambda rng: _pairs(rng, -2.0, 2.0, False), reference=lambda x, y: np.mean((x - y) ** 2)),
     harmonise=True,
     floating=True,
+    label="mse_loss",
 )
 def mean_squared_error(xp, x, y):
     """``mean((x - y) ** 2)`` over all elements of two tensors of one shape."""

@@ -10,6 +10,7 @@ from chainrule.autograd.node import Leaf
 from chainrule.autograd.op import traced
 from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
+from chainrule.backends.pool import parallel
 from chainrule.optim import plan as planning
 from chainrule.optim import state as saving
 from chainrule.optim.plan import Chunk, Slot
@@ -221,25 +222,27 @@ class Optimizer:
                 p._counter[0] += 1
 
     def _advance_blocks(self, chunk: Chunk, p: Any, g: Any, group: dict[str, Any]) -> None:
-        """An update of one large tensor in pieces that stay in the cache from the first operation to the last."""
+        """An update of one large tensor in pieces: each stays in the cache until it is done, and takes any core."""
         xp, arrays = chunk.device.xp, chunk.device.array_type
         flat = {k: v.reshape(-1) for k, v in chunk.state.items() if isinstance(v, arrays)}
-        made: dict[str, list[Any]] = {}
-        piece: dict[str, Any] = {}
-        for start in range(0, p.size, planning.BLOCK):
-            part = slice(start, start + planning.BLOCK)
+        parts = [slice(start, start + planning.BLOCK) for start in range(0, p.size, planning.BLOCK)]
+        pieces: list[Any] = [None] * len(parts)
+
+        def advance(i: int) -> None:
+            part = parts[i]
             views = {k: v[part] for k, v in flat.items()}
-            piece = {**chunk.state, **views}
-            p[part] -= self.update(xp, None, g[part], piece, group)
-            for k, v in piece.items():
-                if not isinstance(v, arrays):
-                    continue
-                if k not in flat:
-                    made.setdefault(k, []).append(v)
-                elif v is not views[k]:
-                    flat[k][part] = v
-        chunk.state.update({k: v for k, v in piece.items() if not isinstance(v, arrays)})
-        chunk.state.update({k: xp.concat(v).reshape(chunk.params[0]._data.shape) for k, v in made.items()})
+            pieces[i] = {**chunk.state, **views}
+            p[part] -= self.update(xp, None, g[part], pieces[i], group)
+            for k, v in views.items():
+                if pieces[i][k] is not v:  # assigned instead of changed in place
+                    v[...] = pieces[i][k]
+
+        parallel(advance, len(parts))
+        for k, v in pieces[0].items():
+            if not isinstance(v, arrays):
+                chunk.state[k] = v
+            elif k not in flat:  # made by this first update
+                chunk.state[k] = xp.concat([piece[k] for piece in pieces]).reshape(chunk.params[0]._data.shape)
 
     def _prepared(self, xp: Any, chunk: Chunk, p: Any, g: Any, group: dict[str, Any]) -> Any:
         """The gradient after ``maximize`` and weight decay; in float32 for half-precision parameters."""

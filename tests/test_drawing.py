@@ -40,12 +40,12 @@ leaves, where gradients end
   b  (1,)    float32  no gradient yet
 
 operations, in the order they ran (#n stands for the result of line n)
-  #1  permute_dims  w, dims=(1, 0)       -> (3, 1)
-  #2  matmul        constant (2, 3), #1  -> (2, 1)
-  #3  add           #2, b                -> (2, 1)
-  #4  tanh          #3                   -> (2, 1)
-  #5  mul           #4, #3               -> (2, 1)
-  #6  mean          #5                   -> scalar
+  #1  permute  w, dims=(1, 0)       -> (3, 1)
+  #2  matmul   constant (2, 3), #1  -> (2, 1)
+  #3  add      #2, b                -> (2, 1)
+  #4  tanh     #3                   -> (2, 1)
+  #5  mul      #4, #3               -> (2, 1)
+  #6  mean     #5                   -> scalar
   result = #6
 """
 

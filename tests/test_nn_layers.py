@@ -11,6 +11,7 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.nn import functional as F
 from chainrule.nn import init
+from chainrule.nn.functional import loss as loss_module
 
 
 def host(t):
@@ -255,6 +256,22 @@ def test_bad_input(act, error, message):
 def test_ignored_class_may_be_out_of_range():
     loss = F.cross_entropy(cr.zeros(3, 2), cr.tensor([0, 255, 1]), ignore_index=255)
     assert loss.item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 0.5]])
+def test_class_losses_without_looking_at_values(monkeypatch, weight, smoothing):
+    """What runs on CUDA: the same results, and NaN instead of an error."""
+    x, weight = normal(4, 3), None if weight is None else cr.tensor(weight)
+    options = {"ignore_index": 1, "label_smoothing": smoothing}
+    target = cr.tensor([0, 2, 1, 2])
+    expected = F.cross_entropy(x, target, weight, **options)
+    monkeypatch.setattr(loss_module, "_asynchronous", lambda t: True)
+    np.testing.assert_allclose(host(F.cross_entropy(x, target, weight, **options)), host(expected), rtol=1e-6)
+    for wrong in (-1, 3):
+        assert math.isnan(F.cross_entropy(x, cr.tensor([0, wrong, 1, 2]), weight, **options).item())
+        assert math.isnan(F.nll_loss(x, cr.tensor([0, wrong, 1, 2]), weight).item())
+    assert math.isnan(F.binary_cross_entropy(cr.tensor([math.nan]), cr.ones(1)).item())
 
 
 @pytest.mark.parametrize("dtype", [cr.float16, cr.bfloat16])

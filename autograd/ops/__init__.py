@@ -1,5 +1,6 @@
 """The declarations of all ops, by topic; importing this package fills the registry."""
 
+from chainrule.autograd.ops import border as border
 from chainrule.autograd.ops import comparison as comparison
 from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution

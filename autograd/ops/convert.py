@@ -23,6 +23,7 @@ from chainrule.backends.devices import device as Device
         reference=lambda x, dtype: x.astype(dtype),
     ),
     arithmetic=False,
+    label="to",
 )
 def astype(xp, x, *, dtype):
     """The tensor in another dtype; the gradient comes back in the first one."""

@@ -33,6 +33,7 @@ def add(xp, x, y):
     check=Binary(reference=np.subtract),
     harmonise=True,
     broadcasts=True,
+    label="sub",
 )
 def subtract(xp, x, y):
     """Difference of two tensors, elementwise with broadcasting."""
@@ -64,6 +65,7 @@ def multiply(xp, x, y):
     harmonise=True,
     floating=True,
     broadcasts=True,
+    label="div",
 )
 def divide(xp, x, y):
     """Quotient of two tensors, elementwise with broadcasting."""
@@ -132,6 +134,7 @@ def _scalar_power_samples(rng: Any) -> Any:
     },
     check=Samples(_scalar_power_samples, reference=lambda x, exponent: np.power(x, exponent)),
     floating=False,
+    label="pow",
 )
 def power_by_number(xp, x, *, exponent):
     """``x ** exponent`` for a Python number; small exponents avoid the slow general power."""

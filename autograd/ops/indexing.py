@@ -182,6 +182,7 @@ _LAYOUTS = [
         reference=lambda x, index: x[index],
     ),
     view=True,
+    label="index",
 )
 def getitem(xp, x, *, index):
     """The part of a tensor that slices and integers select; a view."""
@@ -195,6 +196,7 @@ def getitem(xp, x, *, index):
         reference=lambda x, shape, index: np.stack([np.zeros(3), x]),
     ),
     arithmetic=False,
+    label="index_back",
 )
 def getitem_back(xp, x, *, shape, index):
     """Zeros of the given shape with ``x`` at the index."""
@@ -216,6 +218,7 @@ def _take_samples(rng: Any) -> Any:
     vjp={"x": lambda xp, g, x_shape, indices, layout: xp.take_at_back(g, *indices, shape=x_shape, layout=layout)},
     check=Samples(_take_samples, reference=lambda x, *indices, layout: x[fill_layout(layout, indices)]),
     arithmetic=False,
+    label="index",
 )
 def take_at(xp, x, *indices, layout):
     """The elements that integer tensors (and slices between them) select; a copy."""
@@ -235,6 +238,7 @@ def _take_back_reference(x: Any, *indices: Any, shape: Any, layout: Any) -> Any:
 @op(
     vjp={"x": lambda xp, g, indices, layout: xp.take_at(g, *indices, layout=layout)},
     check=Samples(_take_back_samples, reference=_take_back_reference),
+    label="index_back",
 )
 def take_at_back(xp, x, *indices, shape, layout):
     """Zeros of the given shape with ``x`` added at the index, repeated indices included."""
@@ -296,6 +300,7 @@ def _put_reference(x: Any, y: Any, *indices: Any, layout: Any, accumulate: bool)
         "y": lambda xp, g, y_shape, indices, layout: _sum_to(xp, xp.take_at(g, *indices, layout=layout), y_shape),
     },
     check=Samples(_put_samples, reference=_put_reference),
+    label="index_put",
 )
 def put_at(xp, x, y, *indices, layout, accumulate=False):
     """``x`` with the elements that integer tensors select replaced by ``y``, or with ``y`` added to them."""

@@ -491,6 +491,7 @@ def _norm_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> 
     check=Reduction(
         0.5, 2.0, reference=lambda x, axis=None, keepdims=False: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
     ),
+    label="norm",
 )
 def euclidean_norm(xp, x, *, axis=None, keepdims=False):
     """Square root of the sum of squares; its gradient at 0 is 0."""
@@ -605,6 +606,7 @@ function("logsumexp")(
         lambda rng: [Sample((normal(rng, 2, 3),), {"axis": a}) for a in (0, 1)],
         reference=lambda x, axis: np.cumsum(x, axis),
     ),
+    label="cumsum",
 )
 def cumulative_sum(xp, x, *, axis):
     """Running sum along one axis."""

@@ -196,6 +196,7 @@ def _unsqueeze(input: Tensor, dim: int) -> Tensor:
         reference=lambda x, axes: np.transpose(x, axes),
     ),
     view=True,
+    label="permute",
 )
 def permute_dims(xp, x, *, axes):
     """The dimensions in another order."""
@@ -305,6 +306,7 @@ def _flip(input: Tensor, *dims: Any) -> Tensor:
         reference=lambda x, shape: np.broadcast_to(x, shape),
     ),
     view=True,
+    label="expand",
 )
 def broadcast_to(xp, x, *, shape):
     """The tensor repeated to a larger shape without a copy."""
@@ -318,6 +320,7 @@ def broadcast_to(xp, x, *, shape):
         reference=lambda x, shape: np.array(np.broadcast_to(x, shape)),
     ),
     arithmetic=False,
+    label="expand",
 )
 def spread(xp, x, *, shape):
     """The tensor repeated to a larger shape, with its own memory; for small results quicker than a view."""
@@ -379,6 +382,7 @@ def _split_back(xp: Any, g: Any, tensors_shape: Any, axis: int) -> list[Any]:
         reference=lambda *xs, axis: np.concatenate(xs, axis),
     ),
     arithmetic=False,
+    label="cat",
 )
 def concatenate(xp, *tensors, axis):
     """Tensors joined along an existing dimension."""
@@ -432,6 +436,7 @@ def common_dtype(tensors: list[Tensor]) -> list[Tensor]:
         reference=lambda *xs, axis: np.stack(xs, axis),
     ),
     arithmetic=False,
+    label="stack",
 )
 def stack_tensors(xp, *tensors, axis):
     """Tensors of one shape joined along a new dimension."""
@@ -471,6 +476,7 @@ def _stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = NOT_GIVEN) ->
     outputs=["pieces"],
     differentiable_outputs=-1,
     view=True,
+    label="split",
 )
 def split_sizes(xp, x, *, sizes, axis):
     """Consecutive pieces of the given lengths along one dimension."""
@@ -530,6 +536,7 @@ def _chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     outputs=["pieces"],
     differentiable_outputs=-1,
     view=True,
+    label="unbind",
 )
 def unstack(xp, x, *, axis):
     """The slices along one dimension, which they lack."""

@@ -106,6 +106,7 @@ def _column(xp: Any, v: Any) -> Any:
 @op(
     vjp={"x": lambda xp, g, x, target: xp.class_cross_entropy_back(x, target, g)},
     check=Samples(_class_samples, reference=_class_reference),
+    label="cross_entropy",
 )
 def class_cross_entropy(xp, x, target):
     """``-log(softmax(x))`` at the target class: x (N, C, ...), target (N, ...) integers, result (N, ...)."""
@@ -154,6 +155,7 @@ def class_cross_entropy_back(xp, x, target, y):
         lambda rng: [Sample((normal(rng, 4, 3), normal(rng, 4, 3, low=0.1, high=1.0)))],
         reference=lambda x, y: -np.sum(y * special.log_softmax(x, 1), 1),
     ),
+    label="cross_entropy",
 )
 def soft_cross_entropy(xp, x, y):
     """``-sum(y * log(softmax(x)))`` over the classes: x and y (N, C, ...), result (N, ...)."""

@@ -1,1 +1,3 @@
-"""What a training script needs around the engine: data sets, loaders, downloads."""
+"""Data sets, loaders, and what stands on top of the rest."""
+
+from chainrule.utils import data as data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chainrule.autograd.creation import one_hot as one_hot
+from chainrule.autograd.ops.border import pad as pad
 from chainrule.nn.functional.activation import celu as celu
 from chainrule.nn.functional.activation import elu as elu
 from chainrule.nn.functional.activation import gelu as gelu

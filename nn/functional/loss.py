@@ -168,13 +168,14 @@ def binary_cross_entropy(
     """
     caller = "binary_cross_entropy"
     _check_pair(caller, input, target)
-    x = input._data
-    # written so that a NaN is let through to the loss
-    if x.size and (bool((x < 0).any()) or bool((x > 1).any())):
-        raise RuntimeError(
-            f"{caller}: every input must be a probability between 0 and 1, got values from {float(x.min()):g} to "
-            f"{float(x.max()):g}; apply sigmoid, or use binary_cross_entropy_with_logits"
-        )
+    if input._data.size and not _asynchronous(input):
+        low, high = (float(f(input._data)) for f in (input._device.xp.min, input._device.xp.max))
+        if low < 0 or high > 1:  # a NaN is let through to the loss
+            raise RuntimeError(
+                f"{caller}: every input must be a probability between 0 and 1, got values from {low:g} to {high:g}; "
+                "apply "
+                f"sigmoid, or use binary_cross_entropy_with_logits"
+            )
     return _reduce(caller, _weighted(caller, xp.binary_cross_entropy(input, target), weight), reduction)
 
 
@@ -233,6 +234,11 @@ def _class_weight(caller: str, weight: Any, classes: int) -> None:
         raise RuntimeError(f"{caller}: weight must have shape ({classes},), one for each class, got {describe(weight)}")
 
 
+def _asynchronous(t: Tensor) -> bool:
+    """Whether looking at values would make the host wait for the device."""
+    return t._device.type == "cuda"
+
+
 def _check_classes(caller: str, input: Any, target: Any, ignore_index: int) -> Any:
     """Check class numbers against the input (N, C, ...); gives the mask of samples that count, or None for all."""
     n, c, *rest = input._data.shape
@@ -244,7 +250,10 @@ def _check_classes(caller: str, input: Any, target: Any, ignore_index: int) -> A
     classes = target._data
     if not classes.size:
         return None
-    lowest, highest = int(classes.min()), int(classes.max())
+    if _asynchronous(target):
+        return classes != ignore_index  # a class out of range gives NaN, see _picked_weights
+    xp_ = target._device.xp
+    lowest, highest = int(xp_.min(classes)), int(xp_.max(classes))
     if lowest >= 0 and highest < c and not 0 <= ignore_index < c:
         return None
     counted = classes != ignore_index
@@ -257,12 +266,13 @@ def _check_classes(caller: str, input: Any, target: Any, ignore_index: int) -> A
     return counted
 
 
-def _reduce_classes(caller: str, loss: Any, weights: Any, counted: Any, reduction: str) -> Tensor:
+def _reduce_classes(caller: str, loss: Any, weights: Any, reduction: str) -> Tensor:
     """Sum, or mean over what the samples weigh, of losses that are already weighted."""
-    if reduction != "mean" or (weights is None and counted is None):
+    if reduction != "mean" or weights is None:  # without weights every sample counts
         return _reduce(caller, loss, reduction)
-    total = xp.sum(weights) if weights is not None else float(counted.sum())
-    if float(total) == 0.0:  # no sample counts: 0 / 0 is NaN, as in PyTorch, without NumPy's warning
+    total = xp.sum(weights)
+    # no sample counts: 0 / 0 is NaN, as in PyTorch, without NumPy's warning
+    if not _asynchronous(total) and float(total) == 0.0:
         return xp.sum(loss) * float("nan")
     return xp.sum(loss) / total
 
@@ -272,8 +282,13 @@ def _picked_weights(input: Any, target: Any, weight: Any, counted: Any) -> tuple
     device = input._device
     if counted is None:
         return target, None if weight is None else weight[target]
+    mask = device.xp.astype(counted, input._data.dtype)
+    if _asynchronous(target):
+        inside = (target._data >= 0) & (target._data < input._data.shape[1])
+        mask = device.xp.where(counted & ~inside, float("nan"), mask)
+        counted = counted & inside
+    mask = wrap(mask, device)
     safe = wrap(target._data * counted, device)
-    mask = wrap(device.xp.astype(counted, input._data.dtype), device)
     return safe, mask if weight is None else weight[safe] * mask
 
 
@@ -310,7 +325,7 @@ def nll_loss(
     safe, weights = _picked_weights(x, t, weight, counted)
     loss = -xp.gather(x, safe.unsqueeze(1), axis=1).squeeze(1)
     loss = loss if weights is None else loss * weights
-    out = _reduce_classes("nll_loss", loss, weights, counted, reduction)
+    out = _reduce_classes("nll_loss", loss, weights, reduction)
     return out.squeeze(0) if single and reduction == "none" else out
 
 
@@ -337,7 +352,8 @@ def cross_entropy(
         label_smoothing: how much of each target is spread evenly over all classes, in [0, 1].
 
     Raises:
-        ValueError: shapes do not fit. IndexError: a class is out of range.
+        ValueError: shapes do not fit.
+        IndexError: a class is out of range; on CUDA, where looking would mean waiting, the loss is NaN instead.
 
     Example:
         >>> import chainrule as cr
@@ -366,7 +382,7 @@ def _class_targets(x: Any, t: Any, weight: Any, ignore_index: int, smoothing: fl
     loss = xp.class_cross_entropy(x, safe)
     if smoothing == 0.0:
         loss = loss if weights is None else loss * weights
-        return _reduce_classes("cross_entropy", loss, weights, counted, reduction)
+        return _reduce_classes("cross_entropy", loss, weights, reduction)
     # the spread part: weighted by each class it falls on, not by the target's
     spread = -xp.log_softmax(x, axis=1)
     if weight is not None:
@@ -375,7 +391,7 @@ def _class_targets(x: Any, t: Any, weight: Any, ignore_index: int, smoothing: fl
     if counted is not None:
         spread = spread * wrap(x._device.xp.astype(counted, x._data.dtype), x._device)
     loss = (loss if weights is None else loss * weights) * (1.0 - smoothing) + spread
-    return _reduce_classes("cross_entropy", loss, weights, counted, reduction)
+    return _reduce_classes("cross_entropy", loss, weights, reduction)
 
 
 def _soft_targets(x: Any, t: Any, weight: Any, smoothing: float, reduction: str) -> Tensor:
