@@ -10,6 +10,7 @@ from chainrule.autograd.function import Function as Function
 from chainrule.autograd.gradcheck import GradcheckError as GradcheckError
 from chainrule.autograd.gradcheck import gradcheck as gradcheck
 from chainrule.autograd.gradcheck import gradgradcheck as gradgradcheck
+from chainrule.autograd.location import record_locations as record_locations
 from chainrule.autograd.modes import enable_grad as enable_grad
 from chainrule.autograd.modes import inference_mode as inference_mode
 from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled

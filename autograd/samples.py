@@ -10,11 +10,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-Generator = np.random.Generator
+if TYPE_CHECKING:
+    # importing numpy.random takes 30 ms
+    from numpy.random import Generator
 
 
 class _OnFirstUse:

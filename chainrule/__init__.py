@@ -54,4 +54,6 @@ from chainrule.autograd.tensor import Tensor as Tensor
 from chainrule.backends.devices import device as device
 from chainrule.backends.devices import get_default_device as get_default_device
 from chainrule.backends.devices import set_default_device as set_default_device
+from chainrule.backends.pool import get_num_threads as get_num_threads
+from chainrule.backends.pool import set_num_threads as set_num_threads
 from chainrule.version import __version__ as __version__

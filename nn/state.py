@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -116,6 +115,8 @@ def _difference(
         )
         shown = []
         for name in unexpected:
+            import difflib
+
             close = difflib.get_close_matches(name, missing, n=1, cutoff=0.75)
             shown.append(f"{name} {_shape(state[name])}" + (f"   did you mean {close[0]!r}?" if close else ""))
         lines += _section("unexpected (the state dict has it, the model does not)", shown)
