@@ -133,7 +133,14 @@ def get_rng_state() -> Tensor:
 
 @function(method=False)
 def set_rng_state(new_state: Tensor) -> None:
-    """Let the default generator go on from a state; see :func:`get_rng_state`."""
+    """Let the default generator go on from a state.
+
+    Example:
+        >>> import chainrule as cr
+        >>> state = cr.get_rng_state(); a = cr.rand(2); cr.set_rng_state(state)
+        >>> cr.equal(a, cr.rand(2))
+        True
+    """
     default_generator.set_state(new_state)
 
 

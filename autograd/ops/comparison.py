@@ -14,61 +14,121 @@ from chainrule.autograd.tensor import Tensor
 
 @op(vjp=None, check=Binary(reference=np.equal), public="eq", harmonise=True)
 def equal(xp, x, y):
-    """Whether two elements are equal."""
+    """Whether two elements are equal.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.eq(cr.tensor([1, 2]), 2)
+        tensor([False,  True])
+    """
     return xp.equal(x, y)
 
 
 @op(vjp=None, check=Binary(reference=np.not_equal), public="ne not_equal", harmonise=True)
 def not_equal(xp, x, y):
-    """Whether two elements differ."""
+    """Whether two elements differ.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.ne(cr.tensor([1, 2]), 2)
+        tensor([ True, False])
+    """
     return xp.not_equal(x, y)
 
 
 @op(vjp=None, check=Binary(reference=np.less), public="lt less", harmonise=True)
 def less(xp, x, y):
-    """Whether the first element is smaller."""
+    """Whether the first element is smaller.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.lt(cr.tensor([1, 2]), 2)
+        tensor([ True, False])
+    """
     return xp.less(x, y)
 
 
 @op(vjp=None, check=Binary(reference=np.less_equal), public="le less_equal", harmonise=True)
 def less_equal(xp, x, y):
-    """Whether the first element is not larger."""
+    """Whether the first element is not larger.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.le(cr.tensor([1, 2]), 2)
+        tensor([True, True])
+    """
     return xp.less_equal(x, y)
 
 
 @op(vjp=None, check=Binary(reference=np.greater), public="gt greater", harmonise=True)
 def greater(xp, x, y):
-    """Whether the first element is larger."""
+    """Whether the first element is larger.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.gt(cr.tensor([1, 2]), 1)
+        tensor([False,  True])
+    """
     return xp.greater(x, y)
 
 
 @op(vjp=None, check=Binary(reference=np.greater_equal), public="ge greater_equal", harmonise=True)
 def greater_equal(xp, x, y):
-    """Whether the first element is not smaller."""
+    """Whether the first element is not smaller.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.ge(cr.tensor([1, 2]), 2)
+        tensor([False,  True])
+    """
     return xp.greater_equal(x, y)
 
 
 @op(vjp=None, check=Binary(reference=np.logical_and), public="logical_and", harmonise=True)
 def logical_and(xp, x, y):
-    """Whether both elements are true (not zero)."""
+    """Whether both elements are true (not zero).
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.logical_and(cr.tensor([True, False]), cr.tensor([True, True]))
+        tensor([ True, False])
+    """
     return xp.logical_and(x, y)
 
 
 @op(vjp=None, check=Binary(reference=np.logical_or), public="logical_or", harmonise=True)
 def logical_or(xp, x, y):
-    """Whether one of the elements is true (not zero)."""
+    """Whether one of the elements is true (not zero).
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.logical_or(cr.tensor([True, False]), cr.tensor([False, False]))
+        tensor([ True, False])
+    """
     return xp.logical_or(x, y)
 
 
 @op(vjp=None, check=Binary(reference=np.logical_xor), public="logical_xor", harmonise=True)
 def logical_xor(xp, x, y):
-    """Whether exactly one of the elements is true (not zero)."""
+    """Whether exactly one of the elements is true (not zero).
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.logical_xor(cr.tensor([True, False]), cr.tensor([True, True]))
+        tensor([False,  True])
+    """
     return xp.logical_xor(x, y)
 
 
 @op(vjp=None, check=Unary(reference=np.logical_not), public="logical_not")
 def logical_not(xp, x):
-    """Whether the element is false (zero)."""
+    """Whether the element is false (zero).
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.logical_not(cr.tensor([True, False]))
+        tensor([False,  True])
+    """
     return xp.logical_not(x)
 
 
@@ -79,19 +139,37 @@ def _bits(rng: Any) -> Any:
 
 @op(vjp=None, check=Samples(_bits, reference=np.bitwise_and), public="bitwise_and", harmonise=True)
 def bitwise_and(xp, x, y):
-    """Bits that both elements have; for bools, logical and."""
+    """Bits that both elements have; for bools, logical and.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.bitwise_and(cr.tensor([6, 3]), 2)
+        tensor([2, 2])
+    """
     return xp.bitwise_and(x, y)
 
 
 @op(vjp=None, check=Samples(_bits, reference=np.bitwise_or), public="bitwise_or", harmonise=True)
 def bitwise_or(xp, x, y):
-    """Bits that one of the elements has; for bools, logical or."""
+    """Bits that one of the elements has; for bools, logical or.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.bitwise_or(cr.tensor([6, 3]), 1)
+        tensor([7, 3])
+    """
     return xp.bitwise_or(x, y)
 
 
 @op(vjp=None, check=Samples(_bits, reference=np.bitwise_xor), public="bitwise_xor", harmonise=True)
 def bitwise_xor(xp, x, y):
-    """Bits that exactly one of the elements has."""
+    """Bits that exactly one of the elements has.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.bitwise_xor(cr.tensor([6, 3]), 1)
+        tensor([7, 2])
+    """
     return xp.bitwise_xor(x, y)
 
 
@@ -101,25 +179,49 @@ def bitwise_xor(xp, x, y):
     public="bitwise_not",
 )
 def bitwise_invert(xp, x):
-    """All bits flipped; for bools, logical not."""
+    """All bits flipped; for bools, logical not.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.bitwise_not(cr.tensor([0, 5]))
+        tensor([-1, -6])
+    """
     return xp.bitwise_invert(x)
 
 
 @op(vjp=None, check=Unary(reference=np.isfinite), public="isfinite")
 def isfinite(xp, x):
-    """Whether the element is neither infinite nor NaN."""
+    """Whether the element is neither infinite nor NaN.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.isfinite(cr.tensor([1.0, float('inf')]))
+        tensor([ True, False])
+    """
     return xp.isfinite(x)
 
 
 @op(vjp=None, check=Unary(reference=np.isnan), public="isnan")
 def isnan(xp, x):
-    """Whether the element is NaN."""
+    """Whether the element is NaN.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.isnan(cr.tensor([1.0, float('nan')]))
+        tensor([False,  True])
+    """
     return xp.isnan(x)
 
 
 @op(vjp=None, check=Unary(reference=np.isinf), public="isinf")
 def isinf(xp, x):
-    """Whether the element is infinite."""
+    """Whether the element is infinite.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.isinf(cr.tensor([1.0, float('inf')]))
+        tensor([False,  True])
+    """
     return xp.isinf(x)
 
 

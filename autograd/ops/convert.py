@@ -32,7 +32,13 @@ def astype(xp, x, *, dtype):
 
 @op(vjp={"x": lambda xp, g: g}, check=Unary(reference=np.copy), public="clone", arithmetic=False)
 def clone(xp, x):
-    """A copy with its own memory; the gradient passes through."""
+    """A copy with its own memory; the gradient passes through.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.clone(cr.ones(2))
+        tensor([1., 1.])
+    """
     return xp.copy(x)
 
 

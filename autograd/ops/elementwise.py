@@ -81,7 +81,13 @@ def divide(xp, x, y):
     inplace=True,
 )
 def floor_divide(xp, x, y):
-    """Quotient of two tensors, rounded towards minus infinity; its gradient is 0 everywhere."""
+    """Quotient of two tensors, rounded towards minus infinity; its gradient is 0 everywhere.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.floor_divide(cr.tensor([7.0, -7.0]), 2)
+        tensor([ 3., -4.])
+    """
     return xp.floor_divide(x, y)
 
 
@@ -94,7 +100,13 @@ def floor_divide(xp, x, y):
     inplace=True,
 )
 def remainder(xp, x, y):
-    """Remainder of the floored division, with the sign of the divisor."""
+    """Remainder of the floored division, with the sign of the divisor.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.remainder(cr.tensor([7.0, -7.0]), 3)
+        tensor([1., 2.])
+    """
     return xp.remainder(x, y)
 
 
@@ -153,7 +165,13 @@ def power_by_number(xp, x, *, exponent):
 
 @op(vjp={"x": lambda xp, g: -g}, check=Unary(reference=np.negative), public="neg negative", inplace=True)
 def negative(xp, x):
-    """The tensor with its sign changed."""
+    """The tensor with its sign changed.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.neg(cr.tensor([1.0, -2.0]))
+        tensor([-1.,  2.])
+    """
     return xp.negative(x)
 
 
@@ -246,25 +264,49 @@ def _pow(input: Any, exponent: Any) -> Tensor:
     inplace=True,
 )
 def abs(xp, x):
-    """Absolute value; its gradient at 0 is 0."""
+    """Absolute value; its gradient at 0 is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.abs(cr.tensor([1.0, -2.0]))
+        tensor([1., 2.])
+    """
     return xp.abs(x)
 
 
 @op(vjp={"x": lambda xp, g: xp.zeros_like(g)}, check=Unary(reference=np.sign), public="sign", inplace=True)
 def sign(xp, x):
-    """-1, 0 or 1; its gradient is 0 everywhere."""
+    """-1, 0 or 1; its gradient is 0 everywhere.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.sign(cr.tensor([-3.0, 0.0, 2.0]))
+        tensor([-1.,  0.,  1.])
+    """
     return xp.sign(x)
 
 
 @op(vjp={"x": lambda xp, g: xp.zeros_like(g)}, check=Unary(reference=np.trunc), public="trunc", inplace=True)
 def trunc(xp, x):
-    """The integer part; its gradient is 0 everywhere."""
+    """The integer part; its gradient is 0 everywhere.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.trunc(cr.tensor([-1.5, 1.5]))
+        tensor([-1.,  1.])
+    """
     return xp.trunc(x)
 
 
 @op(vjp={"x": lambda xp, g, out: g * out}, check=Unary(reference=np.exp), public="exp", floating=True, inplace=True)
 def exp(xp, x):
-    """Exponential."""
+    """Exponential.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.exp(cr.tensor([0.0, 1.0]))
+        tensor([1.0000, 2.7183])
+    """
     return xp.exp(x)
 
 
@@ -276,7 +318,13 @@ def exp(xp, x):
     inplace=True,
 )
 def expm1(xp, x):
-    """``exp(x) - 1``, exact near 0."""
+    """``exp(x) - 1``, exact near 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.expm1(cr.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.7183])
+    """
     return xp.expm1(x)
 
 
@@ -288,7 +336,13 @@ def expm1(xp, x):
     inplace=True,
 )
 def log(xp, x):
-    """Natural logarithm."""
+    """Natural logarithm.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.log(cr.tensor([1.0, 10.0]))
+        tensor([0.0000, 2.3026])
+    """
     return xp.log(x)
 
 
@@ -300,7 +354,13 @@ def log(xp, x):
     inplace=True,
 )
 def log1p(xp, x):
-    """``log(1 + x)``, exact near 0."""
+    """``log(1 + x)``, exact near 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.log1p(cr.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.6931])
+    """
     return xp.log1p(x)
 
 
@@ -312,7 +372,13 @@ def log1p(xp, x):
     inplace=True,
 )
 def sqrt(xp, x):
-    """Square root."""
+    """Square root.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.sqrt(cr.tensor([4.0, 9.0]))
+        tensor([2., 3.])
+    """
     return xp.sqrt(x)
 
 
@@ -324,7 +390,13 @@ def sqrt(xp, x):
     inplace=True,
 )
 def rsqrt(xp, x):
-    """Reciprocal of the square root."""
+    """Reciprocal of the square root.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.rsqrt(cr.tensor([4.0, 1.0]))
+        tensor([0.5000, 1.0000])
+    """
     return xp.reciprocal(xp.sqrt(x))
 
 
@@ -356,13 +428,25 @@ def _square(input: Tensor) -> Tensor:
     inplace=True,
 )
 def reciprocal(xp, x):
-    """``1 / x``."""
+    """``1 / x``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.reciprocal(cr.tensor([4.0, 2.0]))
+        tensor([0.2500, 0.5000])
+    """
     return xp.reciprocal(x)
 
 
 @op(vjp={"x": lambda xp, g, x: g * xp.cos(x)}, check=Unary(reference=np.sin), public="sin", floating=True, inplace=True)
 def sin(xp, x):
-    """Sine; the argument in radians."""
+    """Sine; the argument in radians.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.sin(cr.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8415])
+    """
     return xp.sin(x)
 
 
@@ -370,7 +454,13 @@ def sin(xp, x):
     vjp={"x": lambda xp, g, x: -g * xp.sin(x)}, check=Unary(reference=np.cos), public="cos", floating=True, inplace=True
 )
 def cos(xp, x):
-    """Cosine; the argument in radians."""
+    """Cosine; the argument in radians.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.cos(cr.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.5403])
+    """
     return xp.cos(x)
 
 
@@ -382,7 +472,13 @@ def cos(xp, x):
     inplace=True,
 )
 def tanh(xp, x):
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.tanh(cr.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """
     return xp.tanh(x)
 
 
@@ -394,7 +490,13 @@ def tanh(xp, x):
     inplace=True,
 )
 def sigmoid(xp, x):
-    """Logistic function ``1 / (1 + exp(-x))``, without overflow and exact in both tails."""
+    """Logistic function ``1 / (1 + exp(-x))``, without overflow and exact in both tails.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.sigmoid(cr.tensor([0.0, 2.0]))
+        tensor([0.5000, 0.8808])
+    """
     return xp.exp(xp.minimum(x, 0)) / (xp.exp(-xp.abs(x)) + 1)
 
 
@@ -408,7 +510,13 @@ def sigmoid(xp, x):
     inplace=True,
 )
 def relu(xp, x):
-    """``max(x, 0)``; its gradient at 0 is 0."""
+    """``max(x, 0)``; its gradient at 0 is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.relu(cr.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
     return xp.maximum(x, 0)
 
 
@@ -495,7 +603,13 @@ def _clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     broadcasts=True,
 )
 def maximum(xp, x, y):
-    """The larger of two elements; where they are equal each gets half of the gradient."""
+    """The larger of two elements; where they are equal each gets half of the gradient.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.maximum(cr.tensor([1.0, 5.0]), cr.tensor([3.0, 2.0]))
+        tensor([3., 5.])
+    """
     return xp.maximum(x, y)
 
 
@@ -510,7 +624,13 @@ def maximum(xp, x, y):
     broadcasts=True,
 )
 def minimum(xp, x, y):
-    """The smaller of two elements; where they are equal each gets half of the gradient."""
+    """The smaller of two elements; where they are equal each gets half of the gradient.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.minimum(cr.tensor([1.0, 5.0]), cr.tensor([3.0, 2.0]))
+        tensor([1., 2.])
+    """
     return xp.minimum(x, y)
 
 

@@ -140,13 +140,25 @@ def _flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @function("ravel")
 def _ravel(input: Tensor) -> Tensor:
-    """All elements in one dimension."""
+    """All elements in one dimension.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.ravel(cr.zeros(2, 3)).shape
+        (6,)
+    """
     return xp_of_tensors.reshape(input, shape=(input._data.size,))
 
 
 @function("unflatten")
 def _unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
-    """Dimension ``dim`` as several of the given sizes, of which one may be -1."""
+    """Dimension ``dim`` as several of the given sizes, of which one may be -1.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.unflatten(cr.zeros(6, 2), 0, (2, -1)).shape
+        (2, 3, 2)
+    """
     shape = input._data.shape
     d = normal_axis("unflatten", dim, len(shape))
     inner = resolve_shape("unflatten", tuple(sizes), shape[d], (shape[d],))
@@ -238,7 +250,14 @@ def _transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 @function("t")
 def _t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; a vector or 0-d tensor as it is. Raises RuntimeError for more dimensions."""
+    """The transpose of a matrix; a vector or 0-d tensor as it is. Raises RuntimeError for more dimensions.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.t(cr.tensor([[1, 2], [3, 4]]))
+        tensor([[1, 3],
+                [2, 4]])
+    """
     if input._data.ndim > 2:
         raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(input.shape)}; use .mT or transpose()")
     return input if input._data.ndim < 2 else _transpose(input, 0, 1)
