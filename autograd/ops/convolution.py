@@ -39,14 +39,14 @@ def columns(xp: Any, x: Any, kernel: Pair, stride: Pair, padding: Pair, dilation
     windows = xp.sliding_windows(x, kernel, stride, dilation)  # (N, C, OH, OW, KH, KW)
     oh, ow = windows.shape[2:4]
     windows = xp.reshape(windows, (n, groups, c // groups, oh, ow, *kernel)) if groups > 1 else windows[:, None]
-    rows = windows.transpose(1, 0, 3, 4, 5, 6, 2)  # (groups, N, OH, OW, KH, KW, C / groups)
+    rows = xp.permute_dims(windows, axes=(1, 0, 3, 4, 5, 6, 2))  # (groups, N, OH, OW, KH, KW, C / groups)
     return xp.reshape(rows, (groups, n * oh * ow, kernel[0] * kernel[1] * (c // groups)))
 
 
 def weight_matrix(xp: Any, weight: Any, groups: int) -> Any:
     """(K, C / groups, KH, KW) as (groups, KH * KW * C / groups, K / groups)."""
     k, c, kh, kw = weight.shape
-    grouped = xp.reshape(weight, (groups, k // groups, c, kh, kw)).transpose(0, 3, 4, 2, 1)
+    grouped = xp.permute_dims(xp.reshape(weight, (groups, k // groups, c, kh, kw)), axes=(0, 3, 4, 2, 1))
     return xp.reshape(grouped, (groups, kh * kw * c, k // groups))
 
 
@@ -54,13 +54,13 @@ def rows_of(xp: Any, g: Any, groups: int) -> Any:
     """(N, K, OH, OW) as (groups, N * OH * OW, K / groups)."""
     n, k, oh, ow = g.shape
     grouped = xp.reshape(g, (n, groups, k // groups, oh, ow)) if groups > 1 else g[:, None]
-    return xp.reshape(grouped.transpose(1, 0, 3, 4, 2), (groups, n * oh * ow, k // groups))
+    return xp.reshape(xp.permute_dims(grouped, axes=(1, 0, 3, 4, 2)), (groups, n * oh * ow, k // groups))
 
 
 def image_of(xp: Any, rows: Any, n: int, oh: int, ow: int) -> Any:
     """(groups, N * OH * OW, K / groups) as (N, K, OH, OW), in channels-last memory where there is one group."""
     groups, _, k = rows.shape
-    image = xp.reshape(rows, (groups, n, oh, ow, k)).transpose(1, 0, 4, 2, 3)
+    image = xp.permute_dims(xp.reshape(rows, (groups, n, oh, ow, k)), axes=(1, 0, 4, 2, 3))
     return image[:, 0] if groups == 1 else xp.reshape(image, (n, groups * k, oh, ow))
 
 
@@ -163,18 +163,17 @@ def conv2d_input(xp, x, weight, *, x_size, stride, padding, dilation, groups):
     kh, kw = weight.shape[2:]
     oh, ow = x.shape[2:]
     matrix = weight_matrix(xp, weight, groups)
-    spread = xp.matmul(rows_of(xp, x, groups), matrix.transpose(0, 2, 1))
+    spread = xp.matmul(rows_of(xp, x, groups), xp.matrix_transpose(matrix))
     spread = xp.reshape(spread, (groups, n, oh, ow, kh, kw, c // groups))
     # channels-last, so that every addition below runs over contiguous memory
     out = xp.zeros((n, h + 2 * padding[0], w + 2 * padding[1], groups, c // groups), dtype=x.dtype)
     for i in range(kh):
         for j in range(kw):
             top, left = i * dilation[0], j * dilation[1]
-            out[:, top : top + stride[0] * oh : stride[0], left : left + stride[1] * ow : stride[1]] += spread[
-                :, :, :, :, i, j
-            ].transpose(1, 2, 3, 0, 4)
+            rows, cols = slice(top, top + stride[0] * oh, stride[0]), slice(left, left + stride[1] * ow, stride[1])
+            out[:, rows, cols] += xp.permute_dims(spread[:, :, :, :, i, j], axes=(1, 2, 3, 0, 4))
     out = xp.reshape(out[:, padding[0] : padding[0] + h, padding[1] : padding[1] + w], (n, h, w, c))
-    return out.transpose(0, 3, 1, 2)
+    return xp.permute_dims(out, axes=(0, 3, 1, 2))
 
 
 @op(
@@ -192,6 +191,6 @@ def conv2d_weight(xp, x, y, *, weight_size, stride, padding, dilation, groups):
     """The gradient of :func:`conv2d` for its weight, from images ``x`` and the gradient ``y`` of its result."""
     k, c, kh, kw = weight_size
     rows = columns(xp, x, (kh, kw), stride, padding, dilation, groups)
-    out = xp.matmul(rows.transpose(0, 2, 1), rows_of(xp, y, groups))  # (groups, KH * KW * C, K / groups)
-    out = xp.reshape(out, (groups, kh, kw, c, k // groups)).transpose(0, 4, 3, 1, 2)
+    out = xp.matmul(xp.matrix_transpose(rows), rows_of(xp, y, groups))  # (groups, KH * KW * C, K / groups)
+    out = xp.permute_dims(xp.reshape(out, (groups, kh, kw, c, k // groups)), axes=(0, 4, 3, 1, 2))
     return xp.ascontiguousarray(xp.reshape(out, (k, c, kh, kw)))

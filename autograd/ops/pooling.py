@@ -59,7 +59,7 @@ def _empty_image(xp: Any, like: Any, shape: tuple[int, ...]) -> Any:
     """Zeros (N, C, H, W) in the memory order of ``like``, so that elementwise work runs over contiguous memory."""
     n, c, h, w = shape
     if like.strides[1] < like.strides[3]:
-        return xp.zeros((n, h, w, c), dtype=like.dtype).transpose(0, 3, 1, 2)
+        return xp.permute_dims(xp.zeros((n, h, w, c), dtype=like.dtype), axes=(0, 3, 1, 2))
     return xp.zeros(shape, dtype=like.dtype)
 
 
@@ -250,8 +250,10 @@ def _scale(
     if override:
         return x * (1.0 / override)
     counts = divisors(shape, kernel, stride, padding, out, pad)
-    if (counts == counts.flat[0]).all() if counts.size else True:
-        return x * (1.0 / float(counts.flat[0])) if counts.size else x
+    if 0 in counts.shape:
+        return x
+    if np.min(counts) == np.max(counts):
+        return x * (1.0 / float(np.max(counts)))
     return x * xp.asarray(1.0 / counts, dtype=x.dtype)
 
 

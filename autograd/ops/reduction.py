@@ -589,7 +589,7 @@ function("logsumexp")(
     Example:
         >>> import chainrule as cr
         >>> cr.logsumexp(cr.tensor([1000.0, 1000.0]), dim=0)
-        tensor(1000.6931)
+        tensor(1000.6932)
     """,
     )
 )

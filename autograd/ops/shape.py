@@ -61,7 +61,7 @@ def integers(caller: str, values: tuple[Any, ...]) -> tuple[int, ...]:
 )
 def reshape(xp, x, *, shape):
     """The elements in another shape: a view where the memory order allows it."""
-    return x.reshape(shape)
+    return xp.reshape(x, shape)
 
 
 def resolve_shape(caller: str, shape: tuple[int, ...], count: int, old: tuple[int, ...]) -> tuple[int, ...]:
@@ -212,7 +212,7 @@ def _unsqueeze(input: Tensor, dim: int) -> Tensor:
 )
 def permute_dims(xp, x, *, axes):
     """The dimensions in another order."""
-    return x.transpose(axes)
+    return xp.permute_dims(x, axes)
 
 
 @function("permute")
