@@ -171,6 +171,11 @@ def _rsqrt(x: Any, **kwargs: Any) -> Any:
     return np.reciprocal(np.sqrt(x), **kwargs)
 
 
+def _reshape(a: Any, newshape: Any, order: Any = "C", **keywords: Any) -> Any:
+    # some versions of NumPy deprecate the name that CuPy uses
+    return np.reshape(a, newshape, order, **keywords)
+
+
 def _nonzero(a: Any) -> Any:
     return np.nonzero(a if a.ndim else a.reshape(1))
 
@@ -181,6 +186,7 @@ _SUBSTITUTES: dict[str, Any] = {
     "cupy.repeat": _repeat,
     "cupy.rsqrt": _rsqrt,
     "cupy.nonzero": _nonzero,
+    "cupy.reshape": _reshape,
 }
 
 

@@ -29,6 +29,8 @@ def speed_table(data: dict[str, Any]) -> str:
     lines = [[r["row"], format_time(r["value"]), format_time(r["other"]), f"{r['ratio']:.2f}"] for r in rows]
     machine, threads = data["machine"], data["settings"]["torch_threads"]
     where = (
+        "`add` and `mul` are one recorded operation on 4 float32 elements, its backward with one or two operands that "
+        "require grad. "
         f"Medians on {machine['cpu']}, {machine['cores']} cores, {str(machine['date'])[:10]}: chainrule on NumPy, "
         f"PyTorch {machine['torch']} eager with {threads} threads, interleaved in one run; the ratio is the median of "
         f"the rounds' ratios (below 1: chainrule is faster). `python -m chainrule.benchmarks.overhead` repeats it."
