@@ -153,7 +153,8 @@ PROGRAMS = [
 
 def live():
     """How many tensors, nodes and views there are."""
-    return sum(isinstance(o, (cr.Tensor, Edge, View)) for o in gc.get_objects())
+    # not isinstance: the objects of some libraries do things when asked for their class
+    return sum(issubclass(type(o), (cr.Tensor, Edge, View)) for o in gc.get_objects())
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda f: f.__name__)
