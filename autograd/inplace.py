@@ -147,10 +147,3 @@ def adopt(caller: str, x: Tensor, result: Tensor) -> None:
 
 def _saved_names(op: Op) -> set[str]:
     return {n for needs in op.needs.values() for n in needs}
-
-
-def assign(x: Tensor, index: Any, value: Any) -> None:
-    """``x[index] = value``, recorded when one of the two requires grad."""
-    from chainrule.autograd.ops import indexing
-
-    indexing.setitem(x, index, value)

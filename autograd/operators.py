@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import traced as xp
-from chainrule.autograd.ops.elementwise import _pow
+from chainrule.autograd.ops.arithmetic import _pow
 from chainrule.autograd.ops.linalg import _matmul
 from chainrule.autograd.public import FUNCTIONS
 from chainrule.autograd.runtime import constant

@@ -152,5 +152,3 @@ def _triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """
     _matrices("triu", input)
     return xp_of_tensors.triu(input, k=int(diagonal))
-
-

@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
-from chainrule.autograd.ops.indexing import along
+from chainrule.autograd.ops.gather import along
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function
 from chainrule.autograd.runtime import cast

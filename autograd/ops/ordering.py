@@ -1,0 +1,121 @@
+"""Running sums, sorting and the largest elements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.autograd import dtypes
+from chainrule.autograd.op import op
+from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.ops.reduction import (
+    ValuesIndices,
+)
+from chainrule.autograd.ops.shape import normal_axis
+from chainrule.autograd.public import NOT_GIVEN, function
+from chainrule.autograd.runtime import cast, to_floating
+from chainrule.autograd.samples import Sample, Samples, normal
+from chainrule.autograd.tensor import Tensor
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, axis: xp.flip(xp.cumulative_sum(xp.flip(g, axis=(axis,)), axis=axis), axis=(axis,)),
+    },
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 2, 3),), {"axis": a}) for a in (0, 1)],
+        reference=lambda x, axis: np.cumsum(x, axis),
+    ),
+    label="cumsum",
+)
+def cumulative_sum(xp, x, *, axis):
+    """Running sum along one axis."""
+    return xp.cumulative_sum(x, axis=axis)
+
+
+@function("cumsum")
+def _cumsum(input: Tensor, dim: Any = NOT_GIVEN, *, dtype: Any = None, axis: Any = NOT_GIVEN) -> Tensor:
+    """Running sum along ``dim``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.cumsum(cr.tensor([1.0, 2.0, 3.0]), 0)
+        tensor([1., 3., 6.])
+    """
+    dim = dim if axis is NOT_GIVEN else axis
+    if dim is NOT_GIVEN:
+        raise TypeError("cumsum: missing argument 'dim'")
+    d = normal_axis("cumsum", dim, input._data.ndim)
+    if dtype is not None:
+        input = cast(input, dtypes.as_dtype(dtype).dtype)
+    elif dtypes.category(input._data.dtype) < 2:
+        input = cast(input, dtypes.int64.dtype)
+    if not input._data.ndim:
+        return xp_of_tensors.clone(input)
+    return xp_of_tensors.cumulative_sum(input, axis=d)
+
+
+@op(
+    vjp=None,
+    check=Samples(
+        lambda rng: [Sample((normal(rng, 2, 3),), {"axis": a, "descending": b}) for a in (0, 1) for b in (False, True)],
+        reference=lambda x, axis, descending: np.argsort(-x if descending else x, axis=axis, kind="stable"),
+    ),
+)
+def argsort(xp, x, *, axis=-1, descending=False):
+    """Indices that sort along one axis; equal elements keep their order."""
+    return xp.argsort(x, axis=axis, descending=descending)
+
+
+@function("argsort")
+def _argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """Indices that sort along ``dim``; equal elements keep their order.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.argsort(cr.tensor([3.0, 1.0, 2.0]))
+        tensor([1, 2, 0])
+    """
+    return _sort(input, dim, descending).indices
+
+
+@function("sort")
+def _sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
+    """Values and indices sorted along ``dim``; equal elements keep their order.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.sort(cr.tensor([3.0, 1.0, 2.0])).values
+        tensor([1., 2., 3.])
+    """
+    d = normal_axis("sort", dim, input._data.ndim)
+    if not input._data.ndim:
+        return ValuesIndices(xp_of_tensors.clone(input), xp_of_tensors.argmax(input))
+    indices = xp_of_tensors.argsort(input, axis=d, descending=bool(descending))
+    return ValuesIndices(xp_of_tensors.gather(input, indices, axis=d), indices)
+
+
+@function("topk")
+def _topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+    """The k largest (or smallest) values along ``dim``, and their indices, in order.
+
+    Raises RuntimeError when k exceeds the length of the dimension.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.topk(cr.tensor([3.0, 1.0, 2.0]), 2).values
+        tensor([3., 2.])
+    """
+    d = normal_axis("topk", dim, input._data.ndim)
+    length = input._data.shape[d] if input._data.ndim else 1
+    if not 0 <= k <= length:
+        raise RuntimeError(f"topk: k must be in [0, {length}], the length of dimension {dim}, got {k}")
+    if not input._data.ndim:
+        return ValuesIndices(xp_of_tensors.clone(input), xp_of_tensors.argmax(input))
+    order = xp_of_tensors.argsort(input, axis=d, descending=bool(largest))
+    indices = xp_of_tensors.clone(order[(slice(None),) * d + (slice(0, k),)])
+    return ValuesIndices(xp_of_tensors.gather(input, indices, axis=d), indices)
+
+
+__all__ = ["ValuesIndices", "to_floating"]

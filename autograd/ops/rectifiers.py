@@ -1,0 +1,195 @@
+"""Rectifiers, limits, and the choice between two tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.autograd import dtypes
+from chainrule.autograd.op import op
+from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.public import function
+from chainrule.autograd.runtime import harmonise, result_dtype, wrap
+from chainrule.autograd.samples import Binary, Sample, Samples, Unary, normal
+from chainrule.autograd.tensor import Tensor
+
+
+@op(
+    vjp={"x": lambda xp, g, out: g * (out > 0)},
+    check=Unary(special=[0.0], reference=lambda x: np.maximum(x, 0)),
+    public="relu",
+    inplace=True,
+)
+def relu(xp, x):
+    """``max(x, 0)``; its gradient at 0 is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.relu(cr.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
+    return xp.maximum(x, 0)
+
+
+@op(
+    vjp={"x": lambda xp, g, x, negative_slope: xp.where(x > 0, g, g * negative_slope)},
+    check=Unary(attributes=[{}, {"negative_slope": 0.2}], special=[0.0]),
+)
+def leaky_relu(xp, x, *, negative_slope=0.01):
+    """``x`` where positive, else ``negative_slope * x`` (Maas et al., 2013)."""
+    return xp.where(x > 0, x, x * negative_slope)
+
+
+@op(
+    vjp={"x": lambda xp, g, x, alpha: xp.where(x > 0, g, g * (xp.exp(xp.minimum(x, 0)) * alpha))},
+    check=Unary(attributes=[{}, {"alpha": 0.7}], special=[0.0, 1000.0]),
+    floating=True,
+)
+def elu(xp, x, *, alpha=1.0):
+    """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert et al., 2016)."""
+    return xp.where(x > 0, x, xp.expm1(xp.minimum(x, 0)) * alpha)
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, x, beta, threshold: xp.where(x * beta > threshold, g, g * xp.sigmoid(x * beta)),
+    },
+    check=Unary(attributes=[{}, {"beta": 2.0, "threshold": 3.0}], special=[0.0, 1000.0, -1000.0]),
+    floating=True,
+)
+def softplus(xp, x, *, beta=1.0, threshold=20.0):
+    """``log(1 + exp(beta * x)) / beta``, and ``x`` itself where ``beta * x`` exceeds ``threshold``."""
+    scaled = x * beta
+    smooth = (xp.maximum(scaled, 0) + xp.log1p(xp.exp(-xp.abs(scaled)))) / beta
+    return xp.where(scaled > threshold, x, smooth)
+
+
+@op(
+    vjp={"x": lambda xp, g, x, min, max: g * _inside(x, min, max)},
+    check=Unary(attributes=[{"min": -0.5, "max": 0.7}, {"min": 0.1}, {"max": 0.3}]),
+)
+def clip(xp, x, *, min=None, max=None):
+    """The tensor with its elements limited to [min, max]; the gradient is 1 on the bounds."""
+    if min is not None:
+        x = xp.maximum(x, min)
+    return x if max is None else xp.minimum(x, max)
+
+
+def _inside(x: Any, min: Any, max: Any) -> Any:
+    if min is None:
+        return x <= max
+    return x >= min if max is None else (x >= min) & (x <= max)
+
+
+@function("clamp clip", inplace=True)
+def _clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """The elements limited to [min, max]; the bounds are numbers or tensors, one of them may be left out.
+
+    Raises ValueError when both are missing.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.clamp(cr.tensor([-1.0, 0.5, 3.0]), 0, 1)
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        if min is not None:
+            input = _where(input < min, min, input)
+        return input if max is None else _where(input > max, max, input)
+    if dtypes.category(input._data.dtype) < 2 and any(isinstance(v, float) for v in (min, max)):
+        input = input.to(dtypes.get_default_dtype())
+    return xp_of_tensors.clip(input, min=min, max=max)
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, x, y: g * (x > y) + (g * 0.5) * (x == y),
+        "y": lambda xp, g, x, y: g * (y > x) + (g * 0.5) * (x == y),
+    },
+    check=Binary(reference=np.maximum),
+    public="maximum",
+    harmonise=True,
+    broadcasts=True,
+)
+def maximum(xp, x, y):
+    """The larger of two elements; where they are equal each gets half of the gradient.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.maximum(cr.tensor([1.0, 5.0]), cr.tensor([3.0, 2.0]))
+        tensor([3., 5.])
+    """
+    return xp.maximum(x, y)
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, x, y: g * (x < y) + (g * 0.5) * (x == y),
+        "y": lambda xp, g, x, y: g * (y < x) + (g * 0.5) * (x == y),
+    },
+    check=Binary(reference=np.minimum),
+    public="minimum",
+    harmonise=True,
+    broadcasts=True,
+)
+def minimum(xp, x, y):
+    """The smaller of two elements; where they are equal each gets half of the gradient.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.minimum(cr.tensor([1.0, 5.0]), cr.tensor([3.0, 2.0]))
+        tensor([1., 2.])
+    """
+    return xp.minimum(x, y)
+
+
+def _where_samples(rng: Any) -> Any:
+    for c, a, b in [((3,), (3,), (3,)), ((2, 1), (3,), (2, 3)), ((2, 3), (), ()), ((), (2,), (1,))]:
+        yield Sample((np.asarray(rng.random(c) > 0.5), normal(rng, *a), normal(rng, *b)))
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, condition: xp.where(condition, g, xp.zeros_like(g)),
+        "y": lambda xp, g, condition: xp.where(condition, xp.zeros_like(g), g),
+    },
+    check=Samples(_where_samples, reference=np.where),
+    broadcasts=True,
+    arithmetic=False,
+)
+def where(xp, condition, x, y):
+    """Elements of ``x`` where the condition holds, else of ``y``."""
+    return xp.where(condition, x, y)
+
+
+@function("where")
+def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """Elements of ``input`` where ``condition`` holds, else of ``other``; all three broadcast.
+
+    A NaN in the branch that is not taken still reaches the gradient of what computed it: make the argument of the
+    dangerous function safe as well, ``where(x > 0, log(where(x > 0, x, 1)), 0)``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([-1.0, 2.0])
+        >>> cr.where(x > 0, x, 0.0)
+        tensor([0., 2.])
+    """
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    if not isinstance(condition, Tensor):
+        raise TypeError(f"where: condition must be a bool Tensor, got {type(condition).__name__}")
+    if condition._data.dtype.kind != "b":
+        raise TypeError(
+            f"where: condition must be a bool tensor, got {condition.dtype}; compare it with something first"
+        )
+    from chainrule.autograd.op import OPS
+
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):  # numbers go where the condition is
+        common, place = result_dtype([input, other]), condition._device
+        input, other = [wrap(place.asarray(v, common), place) for v in (input, other)]
+    x, y = harmonise(OPS["where"], input, other)
+    return xp_of_tensors.where(condition, x, y)

@@ -1,0 +1,233 @@
+"""Variance, norms and the logarithm of sums of exponentials."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.autograd import dtypes
+from chainrule.autograd.op import op
+from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.ops.reduction import (
+    _reduction,
+    count_of,
+    keep_dims,
+    normal_axes,
+    public_axis,
+    restore,
+)
+from chainrule.autograd.public import NOT_GIVEN, function
+from chainrule.autograd.runtime import cast
+from chainrule.autograd.samples import Reduction, Sample, Samples, normal, special
+from chainrule.autograd.tensor import Tensor
+
+
+def _variance_back(xp: Any, g: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    free = count_of(x.shape, axis) - correction
+    centred = x - xp.mean(x, axis=axis, keepdims=True)
+    return restore(xp, g * (2.0 / free if free > 0 else math.nan), x.shape, axis, keepdims) * centred
+
+
+def _deviation_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    # at out = 0 all elements are equal; 0 is the subgradient PyTorch takes
+    flat = out == 0
+    slope = xp.where(flat, xp.zeros_like(g), g * 0.5 / xp.where(flat, xp.ones_like(out), out))
+    return _variance_back(xp, slope, x, axis, correction, keepdims)
+
+
+def _spread_samples(rng: Any) -> Any:
+    for kwargs in ({}, {"axis": 1}, {"axis": (0, 2), "keepdims": True}, {"axis": -1, "correction": 0}):
+        yield Sample((normal(rng, 2, 3, 4),), kwargs)
+
+
+@op(
+    vjp={"x": _variance_back},
+    check=Samples(
+        _spread_samples,
+        reference=lambda x, axis=None, correction=1, keepdims=False: np.var(
+            x, axis=axis, ddof=correction, keepdims=keepdims
+        ),
+    ),
+)
+def var(xp, x, *, axis=None, correction=1, keepdims=False):
+    """Variance over the given axes, with ``correction`` degrees of freedom taken off."""
+    free = count_of(x.shape, axis) - correction
+    centred = x - xp.mean(x, axis=axis, keepdims=True)
+    total = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
+    return total * (1.0 / free if free > 0 else math.nan)
+
+
+@op(
+    vjp={"x": _deviation_back},
+    check=Samples(
+        _spread_samples,
+        reference=lambda x, axis=None, correction=1, keepdims=False: np.std(
+            x, axis=axis, ddof=correction, keepdims=keepdims
+        ),
+    ),
+)
+def std(xp, x, *, axis=None, correction=1, keepdims=False):
+    """Standard deviation over the given axes; its gradient is 0 where all elements are equal."""
+    return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
+
+
+def _spread(name: str, what: str, shown: str) -> None:
+    def spread(
+        input: Tensor,
+        dim: Any = None,
+        unbiased: Any = None,
+        keepdim: bool = False,
+        *,
+        correction: float = 1,
+        axis: Any = NOT_GIVEN,
+        keepdims: Any = NOT_GIVEN,
+    ) -> Tensor:
+        if isinstance(dim, bool):  # var(unbiased)
+            dim, unbiased = None, dim
+        if unbiased is not None:
+            correction = 1 if unbiased else 0
+        dim = dim if axis is NOT_GIVEN else axis
+        if dtypes.category(input._data.dtype) < 2:
+            raise RuntimeError(
+                f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+            )
+        return getattr(xp_of_tensors, name)(
+            input,
+            axis=public_axis(name, dim, input._data.ndim),
+            correction=correction,
+            keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims),
+        )
+
+    spread.__name__ = name
+    spread.__doc__ = f"""{what} of all elements, or over the dimensions ``dim``.
+
+    Args:
+        correction: degrees of freedom taken off the count (1: the unbiased estimate).
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.{name}(cr.tensor([1.0, 3.0]), correction=0)
+        {shown}
+    """
+    function(name)(spread)
+
+
+_spread("var", "Variance", "tensor(1.)")
+_spread("std", "Standard deviation", "tensor(1.)")
+
+
+def _norm_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
+    zero = out == 0  # the subgradient of the norm at 0 is 0
+    slope = xp.where(zero, xp.zeros_like(g), g / xp.where(zero, xp.ones_like(out), out))
+    return x * keep_dims(xp, slope, x.shape, axis, keepdims)
+
+
+@op(
+    vjp={"x": _norm_back},
+    check=Reduction(
+        0.5, 2.0, reference=lambda x, axis=None, keepdims=False: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+    ),
+    label="norm",
+)
+def euclidean_norm(xp, x, *, axis=None, keepdims=False):
+    """Square root of the sum of squares; its gradient at 0 is 0."""
+    return xp.sqrt(xp.sum(x * x, axis=axis, keepdims=keepdims))
+
+
+@function("norm")
+def _norm(
+    input: Tensor,
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+    *,
+    axis: Any = NOT_GIVEN,
+    keepdims: Any = NOT_GIVEN,
+) -> Tensor:
+    """The p-norm of all elements as one vector, or over the dimensions ``dim``.
+
+    Args:
+        p: ``"fro"`` (the same as 2), a number, or ``inf`` / ``-inf``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.norm(cr.tensor([3.0, 4.0]))
+        tensor(5.)
+    """
+    if dtype is not None:
+        input = cast(input, dtypes.as_dtype(dtype).dtype)
+    if dtypes.category(input._data.dtype) < 2:
+        raise RuntimeError(
+            f"norm: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+        )
+    ax = public_axis("norm", dim if axis is NOT_GIVEN else axis, input._data.ndim)
+    keep = {"axis": ax, "keepdims": bool(keepdim if keepdims is NOT_GIVEN else keepdims)}
+    xp = xp_of_tensors
+    if p == "fro" or p == 2:
+        return xp.euclidean_norm(input, **keep)
+    if not isinstance(p, (int, float)):
+        raise ValueError(f"norm: p must be a number, inf, -inf or 'fro', got {p!r}")
+    size = xp.abs(input)
+    if p == math.inf:
+        return xp.max(size, **keep)
+    if p == -math.inf:
+        return xp.min(size, **keep)
+    if p == 0:
+        return xp.sum(xp.abs(xp.sign(size)), **keep)
+    if p == 1:
+        return xp.sum(size, **keep)
+    if p < 1:  # the slope of |x|**p at 0 is infinite; the subgradient taken is 0
+        size = xp.where(size == 0, xp.zeros_like(size), size)
+    total = xp.sum(xp.power_by_number(size, exponent=p), **keep)
+    zero = total == 0  # the subgradient of the norm at 0 is 0
+    root = xp.power_by_number(xp.where(zero, xp.ones_like(total), total), exponent=1.0 / p)
+    return xp.where(zero, xp.zeros_like(root), root)
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, x, out, axis, keepdims: (
+            keep_dims(xp, g, x.shape, axis, keepdims)
+            * xp.exp(x - _above(xp, keep_dims(xp, out, x.shape, axis, keepdims)))
+        )
+    },
+    check=Reduction(reference=lambda x, axis=None, keepdims=False: special.logsumexp(x, axis=axis, keepdims=keepdims)),
+    floating=True,
+)
+def logsumexp(xp, x, *, axis=None, keepdims=False):
+    """``log(sum(exp(x)))`` over the given axes, without overflow."""
+    if 0 in x.shape and count_of(x.shape, axis) == 0:
+        return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
+    top = _finite(xp, xp.max(x, axis=axis, keepdims=True)) if x.ndim else _finite(xp, x)
+    total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
+    if keepdims or not x.ndim:
+        return total
+    axes = normal_axes(axis, x.ndim)
+    return xp.reshape(total, shape=tuple([n for i, n in enumerate(x.shape) if i not in axes]))
+
+
+def _finite(xp: Any, x: Any) -> Any:
+    """0 in the place of infinities: inf - inf would be nan."""
+    return xp.where(xp.isfinite(x), x, xp.zeros_like(x))
+
+
+def _above(xp: Any, x: Any) -> Any:
+    """0 in the place of minus infinity, the result of minus infinities alone, whose gradient is 0."""
+    return xp.where(x == -math.inf, xp.zeros_like(x), x)
+
+
+function("logsumexp")(
+    _reduction(
+        "logsumexp",
+        """``log(sum(exp(x)))`` over the dimensions ``dim``, without overflow.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.logsumexp(cr.tensor([1000.0, 1000.0]), dim=0)
+        tensor(1000.6932)
+    """,
+    )
+)
