@@ -132,17 +132,27 @@ def adopt(caller: str, x: Tensor, result: Tensor) -> None:
         node.saved_out_at = counter_of(x)[0]  # type: ignore[attr-defined]
     view = x._view
     if view is None:
+        _retain(x, node)
         x._node = node
         return
     base = view.base
-    base._node = make_node(
+    scattered = make_node(
         "view_scatter",
         (tracked_node(base), node),
         x._device,
         base._data.shape,
         saved_steps=view.steps,
     )
+    _retain(base, scattered)
+    base._node = scattered
     # the node of x (and of every other view of the base) is made anew from the base when it is next asked for
+
+
+def _retain(t: Tensor, node: Any) -> None:
+    """After a write, ``retain_grad`` means the gradient of the new value."""
+    old = t._node
+    if old is not None and node is not None and old.hooks is not None and old.hooks.retain is not None:
+        node.ensure_hooks().retain, old.hooks.retain = old.hooks.retain, None
 
 
 def _saved_names(op: Op) -> set[str]:

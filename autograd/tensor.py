@@ -195,7 +195,9 @@ class Tensor(TensorMethods):
                     f"requires_grad_: only floating-point and complex tensors can require gradients, got {self.dtype}; "
                     f"convert first, for example with .float()"
                 )
-            leaf = Leaf(self)
+            leaf = self.__dict__.pop("_frozen", None)  # graphs recorded before it was frozen lead to its old leaf
+            if leaf is None or leaf.shape != self._data.shape or leaf.dtype != self._data.dtype:
+                leaf = Leaf(self)
             leaf.grad = self.__dict__.pop("_grad", None)
             self._node = leaf
             if self._view is not None:  # a view that the user made a leaf stands for itself
@@ -207,8 +209,8 @@ class Tensor(TensorMethods):
                     f"{node.name()}. Use detach() to cut it out of the graph."
                 )
             if node.grad is not None:
-                self._grad = node.grad
-            self._node = None
+                self._grad, node.grad = node.grad, None
+            self._node, self.__dict__["_frozen"] = None, node
         return self
 
     def _current_node(self) -> Any:
@@ -460,6 +462,8 @@ class Tensor(TensorMethods):
         t._data, t._device, t._counter, t._view, t._node = self._data.copy(), self._device, None, None, None
         memo[id(self)] = t
         for name, value in self.__dict__.items():
+            if name == "_frozen":
+                continue
             t.__dict__[name] = copy.deepcopy(value, memo)
         if self.requires_grad:
             t.requires_grad_()
