@@ -256,6 +256,16 @@ def test_hooks_of_an_in_place_result_belong_to_the_new_value():
     assert seen == [("new", 1.0), ("old", 10.0)]
 
 
+def test_retain_grad_follows_in_place_writes():
+    x = leaf([1.0, 2.0])
+    for write in (lambda y: y.mul_(3), lambda y: y[:1].mul_(3), lambda y: y.__setitem__([0], 5.0)):
+        y = x * 2
+        y.retain_grad()
+        write(y)
+        (y * 7).sum().backward()
+        assert y.grad.tolist() == [7.0, 7.0]
+
+
 def test_hooks_on_inputs_of_backward():
     x = leaf([1.0])
     y = x * 2

@@ -170,6 +170,24 @@ def test_grad_of_a_leaf_that_stops_and_starts_again_stays():
     assert x.grad.tolist() == [5.0]
 
 
+def test_a_graph_recorded_before_freezing_still_reaches_the_leaf():
+    w = leaf([3.0])
+    y = (w * 2).sum()
+    w.requires_grad_(False)
+    assert not (w * 2).requires_grad
+    copied = copy.deepcopy(w)
+    w.requires_grad_()
+    y.backward()
+    assert w.grad.tolist() == [2.0]
+    assert copied.grad is None
+    w.requires_grad_(False)
+    w.data = cr.ones(2, 2, dtype=cr.float64)
+    w.grad = None
+    w.requires_grad_()
+    (w * 5).sum().backward()
+    assert w.grad.tolist() == [[5.0, 5.0], [5.0, 5.0]]
+
+
 def test_grad_can_be_assigned_and_is_checked():
     x = leaf([1.0, 2.0])
     x.grad = cr.ones(2, dtype=cr.float64)
