@@ -11,7 +11,7 @@ from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function
-from chainrule.autograd.runtime import replay
+from chainrule.autograd.runtime import describe, replay
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
 
@@ -23,6 +23,15 @@ def _split_back(xp: Any, g: Any, tensors_shape: Any, axis: int) -> list[Any]:
         pieces.append(g[index])
         start += shape[axis]
     return pieces
+
+
+def _listed(caller: str, tensors: Any) -> list[Any]:
+    """The members of a list or tuple of tensors."""
+    if not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"{caller}: argument 'tensors' must be a list or tuple of Tensors, got {describe(tensors)}")
+    if not tensors:
+        raise ValueError(f"{caller}: expected at least one tensor, got an empty list")
+    return list(tensors)
 
 
 @op(
@@ -52,9 +61,7 @@ def _cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = NOT_GIVEN) -> T
         tensor([0., 0., 1.])
     """
     dim = dim if axis is NOT_GIVEN else axis
-    given = list(tensors)
-    if not given:
-        raise ValueError("cat: expected at least one tensor, got an empty list")
+    given = _listed("cat", tensors)
     # PyTorch skips empty 1-d tensors whatever the other shapes are
     kept = [t for t in given if not (isinstance(t, Tensor) and t._data.shape == (0,))] or given
     first = kept[0]
@@ -105,9 +112,7 @@ def _stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = NOT_GIVEN) ->
         >>> cr.stack([cr.zeros(2), cr.ones(2)]).shape
         (2, 2)
     """
-    given = list(tensors)
-    if not given:
-        raise ValueError("stack: expected at least one tensor, got an empty list")
+    given = _listed("stack", tensors)
     for i, t in enumerate(given):
         if not isinstance(t, Tensor):
             raise TypeError(f"stack: tensors[{i}] must be a Tensor, got {type(t).__name__}")
