@@ -39,7 +39,7 @@ def left_to_the_collector():
     try:
         gc.collect()
         ours = (cr.Tensor, Edge, np.ndarray, View)
-        return [type(o).__name__ for o in gc.garbage if isinstance(o, ours) or type(o).__name__ == "GuardArray"]
+        return [type(o).__name__ for o in gc.garbage if issubclass(type(o), ours) or type(o).__name__ == "GuardArray"]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
