@@ -32,13 +32,14 @@ ANYWHERE = {"chainrule.version"}
 
 def files(part=None):
     """The modules of a part, or all of them, as (path inside the package, path)."""
-    for path in sorted(PACKAGE.rglob("*.py", recurse_symlinks=True) if sys.version_info >= (3, 13) else walk(PACKAGE)):
+    for path in sorted(walk(PACKAGE)):
         inside = path.relative_to(PACKAGE)
         if part is None or part_of(inside) == part:
             yield inside, path
 
 
 def walk(folder):
+    """Every Python file below a folder; parts are symlinks in the checkout, which rglob does not follow."""
     for path in folder.iterdir():
         if path.is_dir() and path.name != "__pycache__":
             yield from walk(path)
