@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import runtime
-from chainrule.autograd.node import FREED, Node, OutputSlot, freed, next_sequence, stale
+from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot, stale
 from chainrule.autograd.op import Op, traced
 from chainrule.autograd.source import apply_lines, camel_case, local_name, node_lines, node_slots, saved_tensors
 from chainrule.autograd.tensor import Tensor
@@ -107,7 +107,8 @@ _HELPERS: dict[str, Any] = {
     "where": runtime.where,
     "view_edge": runtime.view_edge,
     "next_sequence": next_sequence,
-    "OutputSlot": OutputSlot,
+    "new_output_slot": new_output_slot,
+    "output_slot": output_slot,
     "FREED": FREED,
     "freed": freed,
     "stale": stale,

@@ -259,14 +259,6 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     """Run a node's tensor hooks and prehooks on the gradient of its output."""
     hooks = node.hooks
     many = isinstance(g, list)
-    if hooks.before:
-        given = tuple([_hook_tensor(node, a) for a in g]) if many else (_hook_tensor(node, g),)
-        for hook in list(hooks.before.values()):
-            replaced = hook(given)
-            if replaced is not None:
-                given = replaced if isinstance(replaced, tuple) else (replaced,)
-        raw = [a if create_graph or a is None else a._data for a in given]
-        g = raw if many else raw[0]
     if hooks.tensor:
         t = _hook_tensor(node, g)
         for hook in list(hooks.tensor.values()):
@@ -279,6 +271,14 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
                     )
                 t = replaced
         g = t if create_graph else t._data
+    if hooks.before:
+        given = tuple([_hook_tensor(node, a) for a in g]) if many else (_hook_tensor(node, g),)
+        for hook in list(hooks.before.values()):
+            replaced = hook(given)
+            if replaced is not None:
+                given = replaced if isinstance(replaced, tuple) else (replaced,)
+        raw = [a if create_graph or a is None else a._data for a in given]
+        g = raw if many else raw[0]
     if hooks.retain is not None:
         tensor = hooks.retain()
         if tensor is not None:

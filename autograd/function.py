@@ -6,7 +6,7 @@ from typing import Any
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.modes import enable_grad, mode, no_grad
-from chainrule.autograd.node import FREED, Node, OutputSlot, freed, next_sequence, stale
+from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot, stale
 from chainrule.autograd.runtime import bump, counter_of, tracked_node, where, wrap
 from chainrule.autograd.tensor import Tensor
 
@@ -71,7 +71,7 @@ class FunctionContext:
 
 
 def _output_edge(node: Any, index: int) -> Any:
-    return node if len(node.output_meta) == 1 else OutputSlot(node, index, node.output_meta[index][0])
+    return node if len(node.output_meta) == 1 else output_slot(node, index, node.output_meta[index][0])
 
 
 class _Label:
@@ -236,7 +236,7 @@ class Function:
             r = results[i]
             if id(r) in ctx._dirty:
                 bump(r)
-            r._node = node if len(differentiable) == 1 else OutputSlot(node, slot, r._data.shape)
+            r._node = node if len(differentiable) == 1 else new_output_slot(node, slot, r._data.shape)
         ctx._saved = _pack(ctx, args, edges, results, differentiable)
         return tuple(results) if isinstance(result, tuple) else results[0]
 

@@ -102,7 +102,7 @@ class Edge:
 class Node(Edge):
     """One recorded operation; subclasses are generated per op and save what the op's rules name."""
 
-    __slots__ = ("device", "where")
+    __slots__ = ("device", "output_slots", "where")
     #: the declaration, set by the generated subclass
     op: Any = None
     #: whether there are saved arrays to release
@@ -162,6 +162,22 @@ class OutputSlot(Edge):
 
     def name(self) -> str:
         return self.inputs[0].name()
+
+
+def new_output_slot(node: Any, index: int, shape: tuple[int, ...]) -> OutputSlot:
+    """The slot of an output that was just made; the node remembers it weakly."""
+    slot = OutputSlot(node, index, shape)
+    if not hasattr(node, "output_slots"):
+        node.output_slots = {}
+    node.output_slots[index] = weakref.ref(slot)
+    return slot
+
+
+def output_slot(node: Any, index: int, shape: tuple[int, ...]) -> OutputSlot:
+    """The slot of an output that a rule saved: the one its tensor has, so that gradients meet there."""
+    known = node.output_slots.get(index)
+    slot = known() if known is not None else None
+    return slot if slot is not None else new_output_slot(node, index, shape)
 
 
 class Leaf(Edge):

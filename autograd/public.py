@@ -6,6 +6,7 @@ positions and names (``dim``, ``keepdim``) and takes the other spelling as well.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 from chainrule.autograd.inplace import make_inplace
 from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import PUBLIC_NAMES, Op
+from chainrule.autograd.runtime import describe
+from chainrule.autograd.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,7 +54,7 @@ def function(names: str = "", *, method: bool = True, inplace: bool = False, pub
     def decorate(f: F) -> F:
         for name in (names or f.__name__).split():
             if publish:
-                _attach(name, f, method)
+                _attach(name, f, method, _checked(name, f))
             if inplace:
                 _attach(f"{name}_", make_inplace(name, f, None), method)
         return f
@@ -70,10 +73,31 @@ def method_only(names: str = "") -> Callable[[F], F]:
     return decorate
 
 
-def _attach(name: str, f: Callable[..., Any], method: bool) -> None:
+def _checked(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
+    """``f``, which looks into its first argument at once, with a readable error where that is no Tensor.
+
+    For the function only: as a method it is called on a Tensor.
+    """
+    first = next(iter(f.__code__.co_varnames[: f.__code__.co_argcount]), None)
+    if first is None or f.__annotations__.get(first) != "Tensor":
+        return f
+
+    @functools.wraps(f)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        value = args[0] if args else kwargs.get(first)
+        if not isinstance(value, Tensor):
+            if not args and first not in kwargs:
+                return f(**kwargs)  # Python's own error for the missing argument
+            raise TypeError(f"{name}: argument {first!r} must be a Tensor, got {describe(value)}")
+        return f(*args, **kwargs)
+
+    return checked
+
+
+def _attach(name: str, f: Callable[..., Any], method: bool, as_function: Callable[..., Any] | None = None) -> None:
     if name in FUNCTIONS:
         raise ValueError(f"the public name {name!r} is taken twice")
-    FUNCTIONS[name] = f
+    FUNCTIONS[name] = as_function or f
     if method:
         setattr(TensorMethods, name, f)
 

@@ -93,6 +93,7 @@ def describe(value: Any) -> str:
 def operand(op: Op, name: str, value: Any, like: Tensor | None) -> Tensor:
     """``value`` as a tensor argument of ``op``: arrays and numbers are taken, lists are not."""
     device = like._device if like is not None else get_default_device()
+    name = PUBLIC_NAMES.get(name, name)
     if isinstance(value, (np.ndarray, np.generic, numbers.Number)):
         if device.type != "cpu" and isinstance(value, np.ndarray) and value.ndim:
             raise TypeError(
@@ -157,7 +158,8 @@ def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
         elif isinstance(value, numbers.Number):
             tensors.append(value)
         else:
-            raise TypeError(f"{op.label}: argument {name!r} must be a Tensor or a number, got {describe(value)}")
+            shown = PUBLIC_NAMES.get(name, name)
+            raise TypeError(f"{op.label}: argument {shown!r} must be a Tensor or a number, got {describe(value)}")
     common = result_dtype(tensors)
     device = first._device if first is not None else get_default_device()
     return tuple(

@@ -215,7 +215,7 @@ def _wrap(op: Op) -> list[str]:
                 if op.differentiable_outputs > 0
                 else "    node.output_meta = tuple([(a.shape, a.dtype) for a in out])",
                 "    for i in range(len(node.output_meta)):",
-                "        made[i]._node = OutputSlot(node, i, out[i].shape)",
+                "        made[i]._node = new_output_slot(node, i, out[i].shape)",
             ]
         if op.view:
             attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
@@ -389,7 +389,7 @@ def _load(op: Op, name: str, taped: bool) -> list[str]:
         elif op.outputs:
             index = op.outputs.index(name)
             differentiable = op.differentiable_outputs < 0 or index < op.differentiable_outputs
-            edge = f"OutputSlot(self, {index}, {name}.shape)" if differentiable else "None"
+            edge = f"output_slot(self, {index}, {name}.shape)" if differentiable else "None"
         else:
             edge = "self"
         missing = f"None if {name} is None else " if name in op.optional else ""

@@ -456,3 +456,24 @@ def test_positional_only_as_in_pytorch_numbers_of_outputs():
     assert (s.output_nr, c.output_nr) == (0, 1)
     c.sum().backward()
     np.testing.assert_allclose(value(x.grad), -np.sin([1.0, 2.0]))
+
+
+def test_a_saved_output_is_the_output_itself_in_the_second_derivative():
+    """Gradients with respect to an output that backward saved meet at that output."""
+
+    class Pair(Function):
+        @staticmethod
+        def forward(ctx, x):
+            a = x.exp()
+            ctx.save_for_backward(a)
+            return a, x * 2
+
+        @staticmethod
+        def backward(ctx, g, h):
+            (a,) = ctx.saved_tensors
+            return g * a + 2 * h
+
+    x = cr.tensor([1.0], requires_grad=True)
+    a, _ = Pair.apply(x)
+    (g,) = cr.autograd.grad(a.sum(), x, create_graph=True)
+    assert cr.autograd.grad(g.sum(), a)[0].tolist() == [1.0]

@@ -533,3 +533,11 @@ def test_numbers_kept_for_reuse_are_never_written_to():
         z.mul_(0)
         assert y.tolist() == [1.5, 3.0]
         assert (x * 0.5).tolist() == [0.5, 1.0]
+
+
+def test_the_result_of_a_pooling_can_be_changed_in_place():
+    """conv, pool, ReLU(inplace=True) is a common order."""
+    x = cr.arange(16.0, requires_grad=True)
+    pooled = cr.nn.functional.max_pool2d((x * 1).reshape(1, 1, 4, 4), 2)
+    pooled.relu_().sum().backward()
+    assert x.grad.nonzero().flatten().tolist() == [5, 7, 13, 15]

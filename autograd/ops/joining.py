@@ -31,6 +31,9 @@ def _listed(caller: str, tensors: Any) -> list[Any]:
         raise TypeError(f"{caller}: argument 'tensors' must be a list or tuple of Tensors, got {describe(tensors)}")
     if not tensors:
         raise ValueError(f"{caller}: expected at least one tensor, got an empty list")
+    for i, t in enumerate(tensors):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{caller}: tensors[{i}] must be a Tensor, got {describe(t)}")
     return list(tensors)
 
 
@@ -63,12 +66,10 @@ def _cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = NOT_GIVEN) -> T
     dim = dim if axis is NOT_GIVEN else axis
     given = _listed("cat", tensors)
     # PyTorch skips empty 1-d tensors whatever the other shapes are
-    kept = [t for t in given if not (isinstance(t, Tensor) and t._data.shape == (0,))] or given
+    kept = [t for t in given if t._data.shape != (0,)] or given
     first = kept[0]
     d = normal_axis("cat", dim, first._data.ndim)
     for i, t in enumerate(given):
-        if not isinstance(t, Tensor):
-            raise TypeError(f"cat: tensors[{i}] must be a Tensor, got {type(t).__name__}")
         if t._data.shape == (0,):
             continue
         a, b = t._data.shape, first._data.shape
@@ -114,8 +115,6 @@ def _stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: Any = NOT_GIVEN) ->
     """
     given = _listed("stack", tensors)
     for i, t in enumerate(given):
-        if not isinstance(t, Tensor):
-            raise TypeError(f"stack: tensors[{i}] must be a Tensor, got {type(t).__name__}")
         if t._data.shape != given[0]._data.shape:
             raise RuntimeError(f"stack: tensors[{i}] has shape {t._data.shape}, tensors[0] has {given[0]._data.shape}")
     d = normal_axis("stack", dim if axis is NOT_GIVEN else axis, given[0]._data.ndim + 1)

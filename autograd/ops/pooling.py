@@ -98,8 +98,15 @@ def _lowest(dtype: Any) -> Any:
 
 @op(
     vjp={
-        "x": lambda xp, g, x, out, kernel, stride, padding, dilation: xp.max_pool2d_back(
-            g, x, out, kernel=kernel, stride=stride, padding=padding, dilation=dilation
+        # the maxima are computed again: a saved result would forbid relu_() on it, which PyTorch allows
+        "x": lambda xp, g, x, kernel, stride, padding, dilation, ceil_mode: xp.max_pool2d_back(
+            g,
+            x,
+            xp.max_pool2d(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode),
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
         )
     },
     check=Samples(_max_samples, reference=_max_reference),
