@@ -1,7 +1,8 @@
 """Publishing: PyTorch's names, as functions of ``chainrule`` and as methods of Tensor.
 
 An op's own function has the Array API's keywords (``axis``, ``keepdims``); the published one has PyTorch's
-positions and names (``dim``, ``keepdim``) and takes the other spelling as well.
+positions and names (``dim``, ``keepdim``) and takes the other spelling as well. A dotted name (``linalg.det``) is a
+function of that module and no method.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def publish(op: Op, *, inplace: bool, method: bool) -> None:
     for name in op.public:
         _attach(name, function, method)
         OP_OF[name] = op
-        if inplace:
+        if inplace and "." not in name:
             _attach(f"{name}_", make_inplace(name, function, op), method)
 
 
@@ -98,8 +99,15 @@ def _attach(name: str, f: Callable[..., Any], method: bool, as_function: Callabl
     if name in FUNCTIONS:
         raise ValueError(f"the public name {name!r} is taken twice")
     FUNCTIONS[name] = as_function or f
-    if method:
+    if method and "." not in name:
         setattr(TensorMethods, name, f)
+
+
+def of_module(module: str) -> dict[str, Callable[..., Any]]:
+    """The public functions of ``chainrule.<module>`` (``""`` for ``chainrule`` itself) by their names in it."""
+    prefix = f"{module}." if module else ""
+    names = [(name, name.removeprefix(prefix)) for name in FUNCTIONS if name.startswith(prefix)]
+    return {short: FUNCTIONS[name] for name, short in names if "." not in short}
 
 
 def _with_torch_signature(op: Op) -> Callable[..., Any]:
@@ -121,7 +129,7 @@ def _with_torch_signature(op: Op) -> Callable[..., Any]:
                     f"        raise TypeError('{op.label}: missing argument {public!r}')",
                 ]
     signature = ", ".join([*head, *attributes, *(["*", *tail] if tail else [])])
-    name = op.label
+    name = op.label.rpartition(".")[2]
     source = "\n".join(
         [f"def {name}({signature}):", *body, f"    return apply({', '.join([*tensors, *call])})"]
     ).replace("''", "'")

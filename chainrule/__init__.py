@@ -15,8 +15,11 @@ from math import pi as pi
 from chainrule import autograd as autograd
 from chainrule import backends as backends
 from chainrule import cuda as cuda
+from chainrule import fft as fft
+from chainrule import linalg as linalg
 from chainrule import nn as nn
 from chainrule import optim as optim
+from chainrule import special as special
 from chainrule import utils as utils
 from chainrule.autograd.drawing import draw as draw
 from chainrule.autograd.drawing import draw_text as draw_text

@@ -1,0 +1,8 @@
+"""Discrete Fourier transforms: the functions of ``torch.fft``; ``fft.pyi`` (generated) has the signatures for type checkers."""
+
+from chainrule.autograd import ops  # noqa: F401  (it publishes the functions)
+from chainrule.autograd.public import of_module
+
+__all__ = sorted(of_module("fft"))
+
+globals().update(of_module("fft"))

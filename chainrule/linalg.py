@@ -1,0 +1,8 @@
+"""Linear algebra: the functions of ``torch.linalg``; ``linalg.pyi`` (generated) has the signatures for type checkers."""
+
+from chainrule.autograd import ops  # noqa: F401  (it publishes the functions)
+from chainrule.autograd.public import of_module
+
+__all__ = sorted(of_module("linalg"))
+
+globals().update(of_module("linalg"))
