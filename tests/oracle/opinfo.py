@@ -1,0 +1,155 @@
+"""PyTorch's own database of sample arguments for its operations, run through both libraries.
+
+``op_db`` of ``torch.testing`` gives, for each operation, argument sets with every shape, dimension, keyword and
+broadcasting that its authors found worth testing. Here they are turned into our tensors.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import warnings
+from typing import Any
+
+import numpy as np
+
+import chainrule as cr
+
+torch: Any = None
+
+
+def load() -> list[Any]:
+    """PyTorch's database; importing it takes seconds."""
+    global torch
+    import torch as found
+
+    torch = found
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch.testing._internal.common_methods_invocations import op_db
+    return list(op_db)
+
+
+def title(info: Any) -> str:
+    return info.name + (f":{info.variant_test_name}" if info.variant_test_name else "")
+
+
+OPERATORS = {
+    "__radd__": lambda x, y: y + x, "__rsub__": lambda x, y: y - x, "__rmul__": lambda x, y: y * x,
+    "__rdiv__": lambda x, y: y / x, "__rpow__": lambda x, y: y**x, "__rmod__": lambda x, y: y % x,
+    "__rand__": lambda x, y: y & x, "__ror__": lambda x, y: y | x, "__rxor__": lambda x, y: y ^ x,
+    "__rmatmul__": lambda x, y: y @ x, "__getitem__": operator.getitem,
+}  # fmt: skip
+
+
+def resolve(library: Any, name: str) -> Any:
+    """The function of that dotted name in ``chainrule`` or ``torch``, or a method; None where there is none."""
+    if name in OPERATORS:
+        return OPERATORS[name]
+    try:
+        return functools.reduce(getattr, name.split("."), library)
+    except AttributeError:
+        pass
+    method = getattr(library.Tensor, name, None)
+    return None if method is None else lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
+
+
+def same_array(t: Any) -> np.ndarray:
+    """A PyTorch tensor's elements as NumPy's, conjugation and negation carried out."""
+    t = t.detach().resolve_conj().resolve_neg()
+    if t.dtype is torch.bfloat16:
+        import ml_dtypes
+
+        return t.float().numpy().astype(ml_dtypes.bfloat16)
+    return t.numpy()
+
+
+def to_ours(value: Any) -> Any:
+    """An argument of PyTorch's as ours: tensors, dtypes, devices and layouts, and containers of them."""
+    if isinstance(value, torch.Tensor):
+        array = same_array(value)
+        # the same strides, where NumPy can express them, so that our own handling of memory order is tested
+        t = cr.tensor(np.array(array, copy=True))
+        return t.requires_grad_() if value.requires_grad else t
+    if isinstance(value, torch.dtype):
+        return cr.autograd.dtypes.as_dtype(str(value).removeprefix("torch."))
+    if isinstance(value, torch.device):
+        return str(value)
+    if isinstance(value, (torch.Size, tuple)):
+        return tuple(to_ours(v) for v in value) if not hasattr(value, "_fields") else type(value)(*map(to_ours, value))
+    if isinstance(value, list):
+        return [to_ours(v) for v in value]
+    if isinstance(value, dict):
+        return {k: to_ours(v) for k, v in value.items()}
+    return value
+
+
+def tensors_of(value: Any) -> list[Any]:
+    """The tensors in an argument or result, in order."""
+    if isinstance(value, (cr.Tensor, torch.Tensor)):
+        return [value]
+    if isinstance(value, (list, tuple)):
+        return list(itertools.chain.from_iterable(tensors_of(v) for v in value))
+    if isinstance(value, dict):
+        return list(itertools.chain.from_iterable(tensors_of(v) for v in value.values()))
+    return []
+
+
+def samples_of(info: Any, dtype: Any, gradient: bool, count: int) -> list[Any]:
+    """At most ``count`` sample inputs, spread over all that there are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        found = list(info.sample_inputs("cpu", dtype, requires_grad=gradient))
+    if len(found) <= count:
+        return found
+    return [found[i * len(found) // count] for i in range(count)]
+
+
+def dtype_name(t: Any) -> str:
+    return str(t.dtype).split(".")[-1]
+
+
+def compare_tensors(ours: Any, theirs: Any, rtol: float, atol: float, what: str) -> None:
+    assert isinstance(ours, cr.Tensor), f"{what}: {type(ours)} instead of a Tensor"
+    assert dtype_name(ours) == dtype_name(theirs), f"{what}: {ours.dtype} instead of {theirs.dtype}"
+    assert tuple(ours.shape) == tuple(theirs.shape), f"{what}: shape {tuple(ours.shape)}, not {tuple(theirs.shape)}"
+    a, b = ours.numpy(force=True), same_array(theirs)
+    if dtype_name(theirs) == "bfloat16":
+        a, b = a.astype(np.float32), b.astype(np.float32)
+    np.testing.assert_allclose(a, b, rtol=rtol, atol=atol, err_msg=what)
+
+
+def seed_for(t: Any, number: int) -> np.ndarray:
+    """Weights of output or gradient ``number`` in the sum that is differentiated."""
+    rng = np.random.default_rng(number)
+    real = rng.uniform(0.5, 1.5, tuple(t.shape)) * rng.choice([-1.0, 1.0], tuple(t.shape))
+    if "complex" in str(t.dtype):
+        return real + 1j * rng.uniform(-1, 1, tuple(t.shape))
+    return real
+
+
+def gradients(library: Any, outputs: list[Any], inputs: list[Any], order: int) -> list[list[Any]]:
+    """Gradients of the weighted outputs with respect to the inputs, of every order up to ``order``."""
+    found: list[list[Any]] = []
+    for level in range(order):
+        tracked = [(i, o) for i, o in enumerate(outputs) if o is not None and o.requires_grad]
+        if not tracked:
+            break
+        seeds = []
+        for i, o in tracked:
+            w = seed_for(o, 10 * level + i)
+            seeds.append(torch.tensor(w).to(o.dtype) if library is torch else cr.tensor(w).to(o.dtype))
+        grads = library.autograd.grad(
+            [o for _, o in tracked], inputs, seeds, create_graph=level + 1 < order, allow_unused=True
+        )
+        outputs = list(grads)
+        found.append(outputs)
+    return found
+
+
+def zeros_for_none(gradient: Any, like: Any) -> Any:
+    if gradient is not None:
+        return gradient
+    return (torch if isinstance(like, torch.Tensor) else cr).zeros_like(like)
