@@ -7,6 +7,7 @@
 tensor([2., 4.])
 """
 
+import warnings as _warnings
 from math import e as e
 from math import inf as inf
 from math import nan as nan
@@ -60,3 +61,8 @@ from chainrule.backends.devices import set_default_device as set_default_device
 from chainrule.backends.pool import get_num_threads as get_num_threads
 from chainrule.backends.pool import set_num_threads as set_num_threads
 from chainrule.version import __version__ as __version__
+
+# log(0) is -inf and 0/0 is NaN without a word, as in PyTorch; for other users of NumPy nothing changes.
+_warnings.filterwarnings(
+    "ignore", "(divide by zero|invalid value|overflow|underflow) encountered", RuntimeWarning, r"chainrule\."
+)

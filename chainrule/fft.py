@@ -1,4 +1,4 @@
-"""Discrete Fourier transforms: the functions of ``torch.fft``; ``fft.pyi`` (generated) has the signatures for type checkers."""
+"""Discrete Fourier transforms: the functions of ``torch.fft``; ``fft.pyi`` (generated) has the signatures."""
 
 from chainrule.autograd import ops  # noqa: F401  (it publishes the functions)
 from chainrule.autograd.public import of_module

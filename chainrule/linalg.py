@@ -1,4 +1,4 @@
-"""Linear algebra: the functions of ``torch.linalg``; ``linalg.pyi`` (generated) has the signatures for type checkers."""
+"""Linear algebra: the functions of ``torch.linalg``; ``linalg.pyi`` (generated) has the signatures."""
 
 from chainrule.autograd import ops  # noqa: F401  (it publishes the functions)
 from chainrule.autograd.public import of_module

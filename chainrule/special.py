@@ -1,4 +1,4 @@
-"""Special functions: the functions of ``torch.special``; ``special.pyi`` (generated) has the signatures for type checkers."""
+"""Special functions: the functions of ``torch.special``; ``special.pyi`` (generated) has the signatures."""
 
 from chainrule.autograd import ops  # noqa: F401  (it publishes the functions)
 from chainrule.autograd.public import of_module
