@@ -22,6 +22,7 @@ from chainrule import nn as nn
 from chainrule import optim as optim
 from chainrule import special as special
 from chainrule import utils as utils
+from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.drawing import draw as draw
 from chainrule.autograd.drawing import draw_text as draw_text
 from chainrule.autograd.dtypes import bfloat16 as bfloat16
@@ -67,3 +68,6 @@ from chainrule.version import __version__ as __version__
 _warnings.filterwarnings(
     "ignore", "(divide by zero|invalid value|overflow|underflow) encountered", RuntimeWarning, r"chainrule\."
 )
+
+_refusals.refuse_methods(Tensor)
+__getattr__ = _refusals.module_getattr("", lambda: globals())
