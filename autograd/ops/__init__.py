@@ -3,6 +3,7 @@
 from chainrule.autograd.ops import arithmetic as arithmetic
 from chainrule.autograd.ops import border as border
 from chainrule.autograd.ops import comparison as comparison
+from chainrule.autograd.ops import complex as complex
 from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution
 from chainrule.autograd.ops import elementwise as elementwise
