@@ -1,12 +1,16 @@
 """The declarations of all ops, by topic; importing this package fills the registry."""
 
+from chainrule.autograd.ops import activations as activations
 from chainrule.autograd.ops import arithmetic as arithmetic
+from chainrule.autograd.ops import bits as bits
 from chainrule.autograd.ops import border as border
+from chainrule.autograd.ops import combinations as combinations
 from chainrule.autograd.ops import comparison as comparison
 from chainrule.autograd.ops import complex as complex
 from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution
 from chainrule.autograd.ops import elementwise as elementwise
+from chainrule.autograd.ops import exponentials as exponentials
 from chainrule.autograd.ops import extremes as extremes
 from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import indexing as indexing
@@ -17,6 +21,14 @@ from chainrule.autograd.ops import ordering as ordering
 from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
+from chainrule.autograd.ops import rounding as rounding
 from chainrule.autograd.ops import shape as shape
+from chainrule.autograd.ops import signs as signs
 from chainrule.autograd.ops import softmax as softmax
+from chainrule.autograd.ops import special_aliases as special_aliases
+from chainrule.autograd.ops import special_bessel as special_bessel
+from chainrule.autograd.ops import special_error as special_error
+from chainrule.autograd.ops import special_gamma as special_gamma
+from chainrule.autograd.ops import special_polynomials as special_polynomials
 from chainrule.autograd.ops import statistics as statistics
+from chainrule.autograd.ops import trigonometry as trigonometry

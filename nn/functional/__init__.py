@@ -27,6 +27,18 @@ from chainrule.nn.functional.activation import softplus as softplus
 from chainrule.nn.functional.activation import softsign as softsign
 from chainrule.nn.functional.activation import tanh as tanh
 from chainrule.nn.functional.activation import tanhshrink as tanhshrink
+from chainrule.nn.functional.gates import apl as apl
+from chainrule.nn.functional.gates import glu as glu
+from chainrule.nn.functional.gates import gumbel_softmax as gumbel_softmax
+from chainrule.nn.functional.gates import maxout as maxout
+from chainrule.nn.functional.inplace import celu_ as celu_
+from chainrule.nn.functional.inplace import elu_ as elu_
+from chainrule.nn.functional.inplace import hardtanh_ as hardtanh_
+from chainrule.nn.functional.inplace import leaky_relu_ as leaky_relu_
+from chainrule.nn.functional.inplace import relu_ as relu_
+from chainrule.nn.functional.inplace import rrelu_ as rrelu_
+from chainrule.nn.functional.inplace import selu_ as selu_
+from chainrule.nn.functional.inplace import threshold_ as threshold_
 from chainrule.nn.functional.layers import adaptive_avg_pool2d as adaptive_avg_pool2d
 from chainrule.nn.functional.layers import avg_pool2d as avg_pool2d
 from chainrule.nn.functional.layers import batch_norm as batch_norm
@@ -42,5 +54,9 @@ from chainrule.nn.functional.loss import l1_loss as l1_loss
 from chainrule.nn.functional.loss import mse_loss as mse_loss
 from chainrule.nn.functional.loss import nll_loss as nll_loss
 from chainrule.nn.functional.loss import smooth_l1_loss as smooth_l1_loss
+from chainrule.nn.functional.shrink import hardshrink as hardshrink
+from chainrule.nn.functional.shrink import rrelu as rrelu
+from chainrule.nn.functional.shrink import softshrink as softshrink
+from chainrule.nn.functional.shrink import threshold as threshold
 
 __getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())
