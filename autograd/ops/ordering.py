@@ -1,4 +1,4 @@
-"""Running sums, sorting and the largest elements."""
+"""Sorting and the largest elements."""
 
 from __future__ import annotations
 
@@ -17,43 +17,6 @@ from chainrule.autograd.public import NOT_GIVEN, function
 from chainrule.autograd.runtime import cast, to_floating
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
-
-
-@op(
-    vjp={
-        "x": lambda xp, g, axis: xp.flip(xp.cumulative_sum(xp.flip(g, axis=(axis,)), axis=axis), axis=(axis,)),
-    },
-    check=Samples(
-        lambda rng: [Sample((normal(rng, 2, 3),), {"axis": a}) for a in (0, 1)],
-        reference=lambda x, axis: np.cumsum(x, axis),
-    ),
-    label="cumsum",
-)
-def cumulative_sum(xp, x, *, axis):
-    """Running sum along one axis."""
-    return xp.cumulative_sum(x, axis=axis)
-
-
-@function("cumsum")
-def _cumsum(input: Tensor, dim: Any = NOT_GIVEN, *, dtype: Any = None, axis: Any = NOT_GIVEN) -> Tensor:
-    """Running sum along ``dim``.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.cumsum(cr.tensor([1.0, 2.0, 3.0]), 0)
-        tensor([1., 3., 6.])
-    """
-    dim = dim if axis is NOT_GIVEN else axis
-    if dim is NOT_GIVEN:
-        raise TypeError("cumsum: missing argument 'dim'")
-    d = normal_axis("cumsum", dim, input._data.ndim)
-    if dtype is not None:
-        input = cast(input, dtypes.as_dtype(dtype).dtype)
-    elif dtypes.category(input._data.dtype) < 2:
-        input = cast(input, dtypes.int64.dtype)
-    if not input._data.ndim:
-        return xp_of_tensors.clone(input)
-    return xp_of_tensors.cumulative_sum(input, axis=d)
 
 
 @op(

@@ -139,19 +139,23 @@ def _prod_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> 
 def _others(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """For each element the product of all others along ``axes``, right with any number of zeros.
 
-    An n x n table whose diagonal is 1, multiplied along its rows.
+    It is the product of those before it times the product of those behind it.
     """
     rest = tuple([a for a in range(x.ndim) if a not in axes])
     order = (*rest, *axes)
     shape = tuple([x.shape[a] for a in order])
     n = math.prod(x.shape[a] for a in axes)
-    lead = shape[: len(rest)]
-    rows = xp.reshape(xp.permute_dims(x, axes=order), shape=(*lead, 1, n))
-    table = xp.broadcast_to(rows, shape=(*lead, n, n))
-    one = xp.identity_like(x, n=n) != 0
-    table = xp.where(one, xp.ones_like(table), table)
-    products = xp.reshape(xp.prod(table, axis=-1, keepdims=False), shape=shape)
+    rows = xp.reshape(xp.permute_dims(x, axes=order), shape=(*shape[: len(rest)], n))
+    behind = xp.flip(products_before(xp, xp.flip(rows, axis=(len(rest),)), len(rest)), axis=(len(rest),))
+    products = xp.reshape(products_before(xp, rows, len(rest)) * behind, shape=shape)
     return xp.permute_dims(products, axes=tuple(np.argsort(order).tolist()))
+
+
+def products_before(xp: Any, x: Any, axis: int) -> Any:
+    """The product of the elements before each one along ``axis``; 1 for the first."""
+    lead = (slice(None),) * axis
+    one = xp.ones_like(x[(*lead, slice(0, 1))])
+    return xp.cumulative_prod(xp.concatenate(one, x[(*lead, slice(0, -1))], axis=axis), axis=axis)
 
 
 def _prod_samples(rng: Any) -> Any:
