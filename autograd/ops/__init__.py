@@ -5,6 +5,7 @@ from chainrule.autograd.ops import border as border
 from chainrule.autograd.ops import comparison as comparison
 from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution
+from chainrule.autograd.ops import correlation as correlation
 from chainrule.autograd.ops import cumulative as cumulative
 from chainrule.autograd.ops import differences as differences
 from chainrule.autograd.ops import elementwise as elementwise
