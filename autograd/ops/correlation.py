@@ -77,9 +77,9 @@ def _corrcoef(input: Tensor) -> Tensor:
 
     Example:
         >>> import chainrule as cr
-        >>> cr.corrcoef(cr.tensor([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])).round()
-        tensor([[ 1., -1.],
-                [-1.,  1.]])
+        >>> cr.corrcoef(cr.tensor([[1.0, 2.0, 4.0], [3.0, 1.0, 2.0]]))
+        tensor([[ 1.0000, -0.3273],
+                [-0.3273,  1.0000]])
     """
     if input._data.ndim > 2 or input._data.dtype.kind == "b":
         raise RuntimeError(f"corrcoef: expected numbers in at most 2 dimensions, got a {describe(input)}")
