@@ -76,6 +76,27 @@ def standard_shims(m: Any) -> Shims:
     def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
         return _cumulative(m.cumprod, 1, x, axis, dtype, include_initial)
 
+    def _running(combine: Any, x: Any, axis: int) -> Any:
+        """``combine`` of all elements up to each one; CuPy's ufuncs accumulate sums and products only."""
+        if m is np:
+            return combine.accumulate(x, axis=axis)
+        lead: tuple[Any, ...] = (slice(None),) * axis
+        out, step = m.copy(x), 1
+        while step < x.shape[axis]:  # after the step, each element combines the 2 * step elements up to it
+            both = combine(out[(*lead, slice(step, None))], out[(*lead, slice(None, -step))])
+            out = m.concatenate([out[(*lead, slice(None, step))], both], axis=axis)
+            step *= 2
+        return out
+
+    def running_maximum(x: Any, /, *, axis: int) -> Any:
+        return _running(m.maximum, x, axis)
+
+    def running_minimum(x: Any, /, *, axis: int) -> Any:
+        return _running(m.minimum, x, axis)
+
+    def running_logaddexp(x: Any, /, *, axis: int) -> Any:
+        return _running(m.logaddexp, x, axis)
+
     def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
         # Array API 2024.12: a stable descending sort keeps the order of equal elements.
         if not descending:
@@ -113,6 +134,7 @@ def standard_shims(m: Any) -> Shims:
         "astype": astype, "matrix_transpose": matrix_transpose, "argsort": argsort,
         "sort": sort,
         "cumulative_sum": cumulative_sum, "cumulative_prod": cumulative_prod, "clip": clip, "vecdot": vecdot,
+        "running_maximum": running_maximum, "running_minimum": running_minimum, "running_logaddexp": running_logaddexp,
         "count_nonzero": count_nonzero, "unstack": unstack, "isdtype": isdtype, "finfo": finfo,
     }  # fmt: skip
     if m is not np:  # CuPy calls the parameter newshape
