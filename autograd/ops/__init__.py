@@ -12,6 +12,7 @@ from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
 from chainrule.autograd.ops import linalg as linalg
 from chainrule.autograd.ops import normalization as normalization
+from chainrule.autograd.ops import norms as norms
 from chainrule.autograd.ops import ordering as ordering
 from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import rectifiers as rectifiers

@@ -85,6 +85,23 @@ def to_ours(value: Any) -> Any:
     return value
 
 
+#: results that are determined only up to signs or phases: the samples say what of them is to be compared
+UP_TO_PHASES = {"svd", "linalg.svd", "linalg.eigh", "linalg.eig", "svd_lowrank", "pca_lowrank"}
+
+
+def comparable(info: Any, sample: Any, result: Any) -> Any:
+    """A result, reduced to what the sample's author compares where the rest is arbitrary."""
+    return sample.output_process_fn_grad(result) if info.name in UP_TO_PHASES else result
+
+
+def hermitian_if_needed(info: Any, inputs: list[Any]) -> list[Any]:
+    """The arguments, the first made Hermitian where only Hermitian matrices make sense: gradients are then unique."""
+    if getattr(info.gradcheck_wrapper, "__name__", "") != "gradcheck_wrapper_hermitian_input":
+        return inputs
+    x = inputs[0]
+    return [x + (x.mH if "complex" in str(x.dtype) else x.mT), *inputs[1:]]
+
+
 def tensors_of(value: Any) -> list[Any]:
     """The tensors in an argument or result, in order."""
     if isinstance(value, (cr.Tensor, torch.Tensor)):
