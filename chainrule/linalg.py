@@ -2,7 +2,8 @@
 
 from chainrule.autograd import ops  # noqa: F401  (it publishes the functions)
 from chainrule.autograd.public import of_module
+from chainrule.backends.linear_algebra import LinAlgError as LinAlgError
 
-__all__ = sorted(of_module("linalg"))
+__all__ = sorted([*of_module("linalg"), "LinAlgError"])
 
 globals().update(of_module("linalg"))

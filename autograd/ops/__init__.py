@@ -5,12 +5,14 @@ from chainrule.autograd.ops import border as border
 from chainrule.autograd.ops import comparison as comparison
 from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution
+from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
 from chainrule.autograd.ops import extremes as extremes
 from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
 from chainrule.autograd.ops import linalg as linalg
+from chainrule.autograd.ops import matrix_products as matrix_products
 from chainrule.autograd.ops import normalization as normalization
 from chainrule.autograd.ops import norms as norms
 from chainrule.autograd.ops import ordering as ordering

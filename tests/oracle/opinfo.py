@@ -40,6 +40,7 @@ OPERATORS = {
     "__rdiv__": lambda x, y: y / x, "__rpow__": lambda x, y: y**x, "__rmod__": lambda x, y: y % x,
     "__rand__": lambda x, y: y & x, "__ror__": lambda x, y: y | x, "__rxor__": lambda x, y: y ^ x,
     "__rmatmul__": lambda x, y: y @ x, "__getitem__": operator.getitem,
+    "einsum": lambda operands, equation: cr.einsum(equation, operands),
 }  # fmt: skip
 
 
