@@ -9,6 +9,7 @@ singular or not positive definite; nothing is raised for it here. Only a failure
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import itertools
 from collections.abc import Callable
@@ -32,6 +33,23 @@ def _lapack(name: str, like: np.ndarray) -> Any:
 
 def _indices(shape: tuple[int, ...]) -> Any:
     return itertools.product(*[range(n) for n in shape])
+
+
+def _of_halves(method: Callable[..., Any]) -> Callable[..., Any]:
+    """float16, for which no library has a factorization, in float32; the results as float16 again."""
+
+    def narrow(a: Any) -> Any:
+        return a.astype(np.float16) if a.dtype == np.float32 else a
+
+    @functools.wraps(method)
+    def call(self: LinearAlgebra, x: Any, *rest: Any) -> Any:
+        if x.dtype != np.float16:
+            return method(self, x, *rest)
+        wide = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float16 else a for a in (x, *rest)]
+        result = method(self, *wide)
+        return tuple([narrow(a) for a in result]) if isinstance(result, tuple) else narrow(result)
+
+    return call
 
 
 class LinearAlgebra:
@@ -79,8 +97,17 @@ class LinearAlgebra:
             made = [s.reshape((*batch, *s.shape[1:])) for s in stacked]
         return tuple([self._from_host(np.ascontiguousarray(a) if a.ndim else a) for a in made])
 
+    def failure(self, info: Any) -> tuple[str, int] | None:
+        """Where ``info`` is first not 0, as the beginning of a message, and its value there; None where all is well."""
+        if not info.size or not bool(self._m.any(info != 0)):
+            return None
+        flat = self._to_host(info).reshape(-1).tolist()
+        at = next(i for i, n in enumerate(flat) if n)
+        return (f"(batch element {at}) " if info.ndim else ""), int(flat[at])
+
     # ---- solving ----------------------------------------------------------------------------------------------------
 
+    @_of_halves
     def inv(self, x: Any) -> tuple[Any, Any]:
         """The inverse, and info: which pivot was zero."""
         try:
@@ -89,6 +116,7 @@ class LinearAlgebra:
         except np.linalg.LinAlgError:
             return self._one_by_one(_inv_of_one, x)
 
+    @_of_halves
     def solve(self, x: Any, y: Any) -> tuple[Any, Any]:
         """``z`` with ``x @ z = y`` for y (..., M, K) with the batch dimensions of x; and info."""
         try:
@@ -97,6 +125,7 @@ class LinearAlgebra:
         except np.linalg.LinAlgError:
             return self._one_by_one(_solve_of_one, x, y)
 
+    @_of_halves
     def solve_triangular(self, x: Any, y: Any, upper: bool, unitriangular: bool) -> Any:
         """As :meth:`solve` with the upper or lower triangle of x; zeros on the diagonal give inf and nan."""
 
@@ -118,16 +147,19 @@ class LinearAlgebra:
         except np.linalg.LinAlgError:
             return self._one_by_one(solve_one, x, y)[0]
 
+    @_of_halves
     def slogdet(self, x: Any) -> tuple[Any, Any]:
         """Sign (or phase) and logarithm of the absolute value of the determinant."""
         sign, logabs = self._m.linalg.slogdet(x)
         return sign, logabs
 
+    @_of_halves
     def det(self, x: Any) -> Any:
         return self._m.linalg.det(x)
 
     # ---- factorizations ---------------------------------------------------------------------------------------------
 
+    @_of_halves
     def cholesky(self, x: Any) -> tuple[Any, Any]:
         """The lower factor, from the lower triangle; and info: which leading minor was not positive."""
         try:
@@ -136,15 +168,18 @@ class LinearAlgebra:
         except np.linalg.LinAlgError:
             return self._one_by_one(_cholesky_of_one, x)
 
+    @_of_halves
     def qr(self, x: Any, mode: str) -> tuple[Any, Any]:
         """Q and R; ``mode`` is ``"reduced"`` or ``"complete"``."""
         q, r = self._m.linalg.qr(x, mode)
         return q, r
 
+    @_of_halves
     def qr_r(self, x: Any) -> Any:
         """R alone."""
         return self._m.linalg.qr(x, "r")
 
+    @_of_halves
     def svd(self, x: Any, full: bool) -> tuple[Any, Any, Any]:
         """U, the singular values, and the adjoint of V."""
         if 0 in x.shape:
@@ -161,12 +196,14 @@ class LinearAlgebra:
         made = [self._m.array(self._m.broadcast_to(a, (*batch, *a.shape))) for a in (u, vh)]
         return made[0], self._m.zeros((*batch, k), dtype=real), made[1]
 
+    @_of_halves
     def svdvals(self, x: Any) -> Any:
         """The singular values, largest first."""
         if 0 in x.shape:
             return self._svd_of_nothing(x, False)[1]
         return self._converging(self._m.linalg.svd, x, False, False)
 
+    @_of_halves
     def eigh(self, x: Any) -> tuple[Any, Any]:
         """Eigenvalues, smallest first, and eigenvectors of Hermitian matrices, from the lower triangle."""
         if 0 in x.shape:
@@ -174,6 +211,7 @@ class LinearAlgebra:
         values, vectors = self._converging(self._m.linalg.eigh, x)
         return values, vectors
 
+    @_of_halves
     def eigvalsh(self, x: Any) -> Any:
         return self.eigh(x)[0] if 0 in x.shape else self._converging(self._m.linalg.eigvalsh, x)
 
@@ -185,10 +223,12 @@ class LinearAlgebra:
         values, vectors = self._converging(self._m.linalg.eig, x)
         return values.astype(to, copy=False), vectors.astype(to, copy=False)
 
+    @_of_halves
     def lu_factor(self, x: Any) -> tuple[Any, Any, Any, Any]:
         """L and U in one matrix, LAPACK's pivots (from 1), the order of the rows they mean, and info."""
         return self._one_by_one(_lu_of_one, x)
 
+    @_of_halves
     def geqrf(self, x: Any) -> tuple[Any, Any]:
         """LAPACK's compact QR: R and Householder vectors in one matrix, and their factors."""
         made = self._one_by_one(_geqrf_of_one, x)
@@ -231,7 +271,7 @@ def _cholesky_of_one(a: np.ndarray) -> tuple[Any, ...]:
 
 
 def _lu_of_one(a: np.ndarray) -> tuple[Any, ...]:
-    m, n = a.shape
+    m = a.shape[0]
     if not a.size:
         return a, np.zeros(0, np.int32), np.arange(m), np.int32(0)
     lu, swaps, info = _lapack("getrf", a)(a)

@@ -21,4 +21,5 @@ from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import softmax as softmax
+from chainrule.autograd.ops import solvers as solvers
 from chainrule.autograd.ops import statistics as statistics

@@ -137,8 +137,8 @@ def _lengths(names: list[str], shapes: list[tuple[int, ...]]) -> dict[str, int]:
         for letter, n in zip(subscript, shape, strict=True):
             if lengths.get(letter, 1) != 1 and n not in (1, lengths[letter]):
                 raise RuntimeError(
-                    f"einsum: the dimensions {letter!r} have lengths {lengths[letter]} and {n}, which do not broadcast; "
-                    f"got operands of shapes {', '.join(map(str, shapes))}"
+                    f"einsum: the dimensions {letter!r} have lengths {lengths[letter]} and {n}, which do not broadcast "
+                    f"(operands of shapes {', '.join(map(str, shapes))})"
                 )
             lengths[letter] = n if lengths.get(letter, 1) == 1 else lengths[letter]
     return lengths

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from chainrule.autograd import dtypes
 from chainrule.autograd.ops.shape import matrix_transpose
 from chainrule.autograd.runtime import describe
+from chainrule.autograd.samples import normal
 from chainrule.autograd.tensor import Tensor
 
 # ---- for arrays and Tensors -----------------------------------------------------------------------------------------
@@ -95,9 +98,23 @@ def check_same_dtype(name: str, x: Tensor, y: Tensor) -> None:
         raise RuntimeError(f"{name}: expected one dtype, got {x.dtype} and {y.dtype}; convert one with .to(dtype)")
 
 
-def batch_index(info: Any) -> str:
-    """Where LAPACK's ``info`` (a host array) is first not 0, as the beginning of an error message."""
-    if not info.ndim:
-        return ""
-    flat = info.reshape(-1).tolist()
-    return f"(batch element {next(i for i, n in enumerate(flat) if n)}) "
+def broadcast_batches(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """Tensors (..., M, N) with their batch dimensions broadcast."""
+    batch = np.broadcast_shapes(*[tuple(t._data.shape[:-2]) for t in (x, *others)])
+    full = [t.expand(*batch, *t.shape[-2:]) if tuple(t._data.shape[:-2]) != batch else t for t in (x, *others)]
+    return tuple(full)
+
+
+# ---- samples --------------------------------------------------------------------------------------------------------
+
+
+def regular(rng: Any, *shape: int) -> Any:
+    """Well-conditioned matrices (..., M, N) with distinct singular values."""
+    m, n = shape[-2:]
+    return 0.4 * normal(rng, *shape) + np.eye(m, n) * np.arange(2.0, 2.0 + n)
+
+
+def positive(rng: Any, *shape: int) -> Any:
+    """Well-conditioned symmetric positive definite matrices (..., N, N) with distinct eigenvalues."""
+    x = 0.3 * normal(rng, *shape)
+    return x @ np.swapaxes(x, -1, -2) + np.diag(np.arange(1.0, 1.0 + shape[-1]))

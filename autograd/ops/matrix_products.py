@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -290,7 +291,7 @@ def _best_split(sizes: list[int]) -> dict[tuple[int, int], int]:
 
 def _multiply_chain(name: str, tensors: Sequence[Tensor]) -> Tensor:
     sizes = [t.shape[0] for t in tensors] + [tensors[-1].shape[1]]
-    for i, (x, y) in enumerate(zip(tensors, tensors[1:], strict=False)):
+    for i, (x, y) in enumerate(itertools.pairwise(tensors)):
         if x.shape[1] != y.shape[0]:
             raise RuntimeError(f"{name}: matrices {i} and {i + 1} do not fit, got {describe(x)} and {describe(y)}")
     split = _best_split(sizes)

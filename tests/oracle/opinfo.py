@@ -95,12 +95,14 @@ def comparable(info: Any, sample: Any, result: Any) -> Any:
     return sample.output_process_fn_grad(result) if info.name in UP_TO_PHASES else result
 
 
-def hermitian_if_needed(info: Any, inputs: list[Any]) -> list[Any]:
-    """The arguments, the first made Hermitian where only Hermitian matrices make sense: gradients are then unique."""
-    if getattr(info.gradcheck_wrapper, "__name__", "") != "gradcheck_wrapper_hermitian_input":
-        return inputs
-    x = inputs[0]
-    return [x + (x.mH if "complex" in str(x.dtype) else x.mT), *inputs[1:]]
+def call(info: Any, function: Any, inputs: list[Any]) -> Any:
+    """The function on arguments that are Hermitian or triangular where it takes them to be: gradients are then unique."""
+    x, args, kwargs = inputs
+    if getattr(info.gradcheck_wrapper, "__name__", "") == "gradcheck_wrapper_hermitian_input":
+        x = x + (x.mH if "complex" in str(x.dtype) else x.mT)
+    elif info.name in ("cholesky_inverse", "cholesky_solve"):
+        return info.gradcheck_wrapper(function, x, *args, **kwargs)
+    return function(x, *args, **kwargs)
 
 
 def tensors_of(value: Any) -> list[Any]:

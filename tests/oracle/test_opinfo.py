@@ -32,8 +32,7 @@ def call_both(info, sample):
     ours_in = opinfo.to_ours(theirs_in)
     results = []
     for function, inputs in ((OURS[opinfo.title(info)], ours_in), (info.op, theirs_in)):
-        x, args, kwargs = opinfo.hermitian_if_needed(info, inputs)
-        results.append(opinfo.comparable(info, sample, quiet(function, x, *args, **kwargs)))
+        results.append(opinfo.comparable(info, sample, quiet(opinfo.call, info, function, inputs)))
     return *results, ours_in, theirs_in
 
 
