@@ -16,11 +16,17 @@ from chainrule.autograd.op import OPS, PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
 from chainrule.backends.devices import get_default_device
+from chainrule.backends.linear_algebra import LinAlgError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CONSTANTS_KEPT = 4096
+
+#: the kinds of errors that keep their type when they are told again with the op's name
+_EXPLAINED: tuple[type[Exception], ...] = (
+    LinAlgError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError,
+)  # fmt: skip
 
 
 class Tracer:
@@ -276,8 +282,7 @@ def explain(op: Op, error: Exception, tensors: tuple[Any, ...], attributes: dict
     given = [f"{name}: {describe(t)}" for name, t in zip(names, tensors, strict=True) if t is not None]
     given += [f"{k}={v!r:.80}" for k, v in attributes.items()]
     text = f"{op.label}: {error} ({'; '.join(given)})"
-    kinds: tuple[type[Exception], ...] = (IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError)
-    kind = next((k for k in kinds if isinstance(error, k)), RuntimeError)
+    kind = next((k for k in _EXPLAINED if isinstance(error, k)), RuntimeError)
     explained = kind(text)
     explained.explained = True  # type: ignore[attr-defined]
     return explained

@@ -12,6 +12,7 @@ from chainrule.autograd.ops import convolution as convolution
 from chainrule.autograd.ops import correlation as correlation
 from chainrule.autograd.ops import cumulative as cumulative
 from chainrule.autograd.ops import differences as differences
+from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
 from chainrule.autograd.ops import exponentials as exponentials
 from chainrule.autograd.ops import extremes as extremes
@@ -20,7 +21,9 @@ from chainrule.autograd.ops import histogram as histogram
 from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
 from chainrule.autograd.ops import linalg as linalg
+from chainrule.autograd.ops import matrix_products as matrix_products
 from chainrule.autograd.ops import normalization as normalization
+from chainrule.autograd.ops import norms as norms
 from chainrule.autograd.ops import ordering as ordering
 from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import quantile as quantile
@@ -31,6 +34,7 @@ from chainrule.autograd.ops import searching as searching
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import signs as signs
 from chainrule.autograd.ops import softmax as softmax
+from chainrule.autograd.ops import solvers as solvers
 from chainrule.autograd.ops import special_aliases as special_aliases
 from chainrule.autograd.ops import special_bessel as special_bessel
 from chainrule.autograd.ops import special_error as special_error
