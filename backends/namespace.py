@@ -15,6 +15,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from chainrule.backends.shims import memory_shims, standard_shims
+from chainrule.backends.strided import strided_shims
 
 Forward = Callable[..., Any]
 
@@ -55,6 +56,8 @@ class ArrayNamespace:
         for function, shim in standard_shims(module).items():
             setattr(self, function, shim)
         for function, shim in memory_shims(module, scatter_add).items():
+            setattr(self, function, shim)
+        for function, shim in strided_shims(module).items():
             setattr(self, function, shim)
 
         for op, forward in FORWARDS.items():
