@@ -11,6 +11,7 @@ from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution
 from chainrule.autograd.ops import correlation as correlation
 from chainrule.autograd.ops import cumulative as cumulative
+from chainrule.autograd.ops import diagonal as diagonal
 from chainrule.autograd.ops import differences as differences
 from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
@@ -29,10 +30,12 @@ from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import quantile as quantile
 from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
+from chainrule.autograd.ops import reorder as reorder
 from chainrule.autograd.ops import rounding as rounding
 from chainrule.autograd.ops import searching as searching
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import signs as signs
+from chainrule.autograd.ops import slicing as slicing
 from chainrule.autograd.ops import softmax as softmax
 from chainrule.autograd.ops import solvers as solvers
 from chainrule.autograd.ops import special_aliases as special_aliases
@@ -40,6 +43,8 @@ from chainrule.autograd.ops import special_bessel as special_bessel
 from chainrule.autograd.ops import special_error as special_error
 from chainrule.autograd.ops import special_gamma as special_gamma
 from chainrule.autograd.ops import special_polynomials as special_polynomials
+from chainrule.autograd.ops import stacking as stacking
 from chainrule.autograd.ops import statistics as statistics
+from chainrule.autograd.ops import tiling as tiling
 from chainrule.autograd.ops import trigonometry as trigonometry
 from chainrule.autograd.ops import unique as unique
