@@ -5,8 +5,10 @@ from chainrule.autograd.ops import border as border
 from chainrule.autograd.ops import comparison as comparison
 from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution
+from chainrule.autograd.ops import convolution_nd as convolution_nd
 from chainrule.autograd.ops import elementwise as elementwise
 from chainrule.autograd.ops import extremes as extremes
+from chainrule.autograd.ops import folding as folding
 from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
@@ -16,6 +18,8 @@ from chainrule.autograd.ops import ordering as ordering
 from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
+from chainrule.autograd.ops import resampling as resampling
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import softmax as softmax
 from chainrule.autograd.ops import statistics as statistics
+from chainrule.autograd.ops import windows as windows
