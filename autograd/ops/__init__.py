@@ -9,6 +9,7 @@ from chainrule.autograd.ops import comparison as comparison
 from chainrule.autograd.ops import complex as complex
 from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution
+from chainrule.autograd.ops import convolution_nd as convolution_nd
 from chainrule.autograd.ops import correlation as correlation
 from chainrule.autograd.ops import cumulative as cumulative
 from chainrule.autograd.ops import diagonal as diagonal
@@ -17,6 +18,7 @@ from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
 from chainrule.autograd.ops import exponentials as exponentials
 from chainrule.autograd.ops import extremes as extremes
+from chainrule.autograd.ops import folding as folding
 from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import histogram as histogram
 from chainrule.autograd.ops import indexing as indexing
@@ -31,6 +33,7 @@ from chainrule.autograd.ops import quantile as quantile
 from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
 from chainrule.autograd.ops import reorder as reorder
+from chainrule.autograd.ops import resampling as resampling
 from chainrule.autograd.ops import rounding as rounding
 from chainrule.autograd.ops import searching as searching
 from chainrule.autograd.ops import shape as shape
@@ -48,3 +51,4 @@ from chainrule.autograd.ops import statistics as statistics
 from chainrule.autograd.ops import tiling as tiling
 from chainrule.autograd.ops import trigonometry as trigonometry
 from chainrule.autograd.ops import unique as unique
+from chainrule.autograd.ops import windows as windows
