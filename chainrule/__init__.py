@@ -44,6 +44,9 @@ from chainrule.autograd.dtypes import int64 as int64
 from chainrule.autograd.dtypes import int64 as long
 from chainrule.autograd.dtypes import set_default_dtype as set_default_dtype
 from chainrule.autograd.dtypes import uint8 as uint8
+from chainrule.autograd.dtypes import uint16 as uint16
+from chainrule.autograd.dtypes import uint32 as uint32
+from chainrule.autograd.dtypes import uint64 as uint64
 from chainrule.autograd.functions import *
 from chainrule.autograd.modes import enable_grad as enable_grad
 from chainrule.autograd.modes import inference_mode as inference_mode
