@@ -104,7 +104,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         raise TypeError(f"from_dlpack: expected an array with __dlpack__, or a capsule, got {describe(ext_tensor)}")
     kind, index = source.__dlpack_device__()
     if kind not in (CPU, CUDA, CUDA_HOST):
-        raise BufferError(f"from_dlpack: the array is on DLPack device {int(kind)}; only the CPU (1) and CUDA (2) can be used")
+        raise BufferError(
+            f"from_dlpack: the array is on DLPack device {int(kind)}; only the CPU (1) and CUDA (2) can be used"
+        )
     where = Device("cuda", int(index)) if kind == CUDA else Device("cpu")
     wanted = where if device is None else Device(device)
     if wanted is not where and copy is False:

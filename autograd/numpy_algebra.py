@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.autograd.numpy_functions import implements, ours, pass_on
 from chainrule.autograd.numpy_reductions import as_tensor, floating
-from chainrule.autograd.numpy_shapes import all_tensors
+from chainrule.autograd.numpy_shapes import all_tensors, moveaxis
 from chainrule.autograd.runtime import cast, result_dtype
 from chainrule.autograd.tensor import Tensor
 
@@ -62,7 +62,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     x, y = common(a, b)
     if isinstance(axes, int):
         axes = (list(range(x.ndim - axes, x.ndim)), list(range(axes)))
-    left, right = [[int(d) % t.ndim for d in (v if isinstance(v, (tuple, list)) else [v])] for v, t in zip(axes, (x, y))]
+    left, right = [
+        [int(d) % t.ndim for d in (v if isinstance(v, (tuple, list)) else [v])]
+        for v, t in zip(axes, (x, y), strict=True)
+    ]
     if [x.shape[d] for d in left] != [y.shape[d] for d in right]:
         raise ValueError(f"tensordot: shapes {tuple(x.shape)} and {tuple(y.shape)} do not agree along {(left, right)}")
     free_x, free_y = [[d for d in range(t.ndim) if d not in used] for t, used in ((x, left), (y, right))]
@@ -81,9 +84,7 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
 
 
 @implements(np.cross)
-def cross(
-    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
-) -> Tensor:
+def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
     x, y = common(a, b)
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
     x, y = x.unbind(axisa), y.unbind(axisb)
@@ -91,6 +92,11 @@ def cross(
         raise ValueError(f"np.cross: expected vectors of 3 elements, got {len(x)} and {len(y)}")
     parts = [x[i] * y[j] - x[j] * y[i] for i, j in ((1, 2), (2, 0), (0, 1))]
     return ours("stack")(parts, axisc)
+
+
+def last_axis(x: Tensor, axis: int) -> Tensor:
+    """``axis`` moved behind all others."""
+    return moveaxis(x, axis, -1) if axis not in (-1, x.ndim - 1) else x
 
 
 # ---- matrices -------------------------------------------------------------------------------------------------------

@@ -110,9 +110,7 @@ def argmin(a: Tensor, axis: Any = None, out: None = None, *, keepdims: bool = Fa
 
 
 @implements(np.average)
-def average(
-    a: Tensor, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False
-) -> Any:
+def average(a: Tensor, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
     if returned:
         raise TypeError("np.average: returned= is not taken for a Tensor")
     if weights is None:

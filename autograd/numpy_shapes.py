@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,8 @@ def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
 @implements(np.shares_memory, np.may_share_memory)
 def shares_memory(a: Any, b: Any, max_work: Any = None) -> bool:
     x, y = [v._data if isinstance(v, Tensor) else v for v in (a, b)]
-    return type(x) is type(y) and (bool(np.shares_memory(x, y)) if isinstance(x, np.ndarray) else _device_shares(a, x, y))
-
-
-def _device_shares(t: Any, x: Any, y: Any) -> bool:
-    return isinstance(t, Tensor) and t._device.backend.shares_memory(x, y)
+    backend = next(v._device.backend for v in (a, b) if isinstance(v, Tensor))
+    return type(x) is type(y) and backend.shares_memory(x, y)
 
 
 # ---- another shape --------------------------------------------------------------------------------------------------
@@ -105,7 +103,9 @@ def rollaxis(a: Tensor, axis: int, start: int = 0) -> Tensor:
 @implements(np.squeeze)
 def squeeze(a: Tensor, axis: Any = None) -> Tensor:
     if axis is not None and any(a.shape[d] != 1 for d in _axes(axis)):
-        raise ValueError(f"np.squeeze: only dimensions of length 1 can be taken out, got axis {axis} of {tuple(a.shape)}")
+        raise ValueError(
+            f"np.squeeze: only dimensions of length 1 can be taken out, got axis {axis} of {tuple(a.shape)}"
+        )
     return a.squeeze(axis) if axis is not None else a.squeeze()
 
 
@@ -210,7 +210,7 @@ def array_split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Te
     else:
         edges = [0, *[int(i) for i in indices_or_sections], length]
     lead = (slice(None),) * (axis % ary.ndim)
-    return [ary[(*lead, slice(a, b))] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [ary[(*lead, slice(a, b))] for a, b in pairwise(edges)]
 
 
 for _name, _axis in (("vsplit", 0), ("hsplit", 1), ("dsplit", 2)):
@@ -274,9 +274,7 @@ def along_axis(x: Tensor, index: Tensor, axis: int) -> Tensor:
     d = axis % x.ndim
     n = x.shape[d]
     index = ours("where")(index < 0, index + n, index).to("int64")
-    rest = np.broadcast_shapes(
-        *[tuple(1 if i == d else m for i, m in enumerate(t.shape)) for t in (x, index)]
-    )
+    rest = np.broadcast_shapes(*[tuple(1 if i == d else m for i, m in enumerate(t.shape)) for t in (x, index)])
     x, index = [t.expand(tuple(t.shape[d] if i == d else m for i, m in enumerate(rest))) for t in (x, index)]
     return ours("gather")(x, d, index)
 

@@ -132,7 +132,14 @@ def _out_refused(ufunc: np.ufunc, label: str, inputs: tuple[Any, ...], out: Any)
 
 
 def _reduce(
-    name: str, label: str, x: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False, **rest: Any
+    name: str,
+    label: str,
+    x: Any,
+    axis: Any = 0,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    **rest: Any,
 ) -> Any:
     rest = {k: v for k, v in rest.items() if not (k == "where" and v is True)}
     if name not in _REDUCTIONS or rest or not isinstance(x, Tensor):

@@ -90,7 +90,9 @@ def asarray(
     shared = _shared(obj, dtype)
     if shared is None:
         if copy is False:
-            raise ValueError(f"asarray: {type(obj).__name__} has no memory that a tensor could share; leave out copy=False")
+            raise ValueError(
+                f"asarray: {type(obj).__name__} has no memory that a tensor could share; leave out copy=False"
+            )
         return tensor(obj, dtype=dtype, device=device, requires_grad=bool(requires_grad))
     where = shared._device if device is None and (isinstance(obj, Tensor) or not _host_only(obj)) else _on(device)
     result = shared.to(where, dtype)

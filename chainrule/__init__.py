@@ -7,10 +7,12 @@
 tensor([2., 4.])
 """
 
+from importlib import import_module as _import_module
 from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
+from typing import Any as _Any
 
 from chainrule import autograd as autograd
 from chainrule import backends as backends
@@ -63,3 +65,10 @@ from chainrule.backends.devices import set_default_device as set_default_device
 from chainrule.backends.pool import get_num_threads as get_num_threads
 from chainrule.backends.pool import set_num_threads as set_num_threads
 from chainrule.version import __version__ as __version__
+
+
+def __getattr__(name: str) -> _Any:
+    """``chainrule.array_api``, which most programs never use, is imported when it is first named."""
+    if name == "array_api":
+        return _import_module("chainrule.array_api")
+    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
