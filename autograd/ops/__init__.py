@@ -7,6 +7,7 @@ from chainrule.autograd.ops import convert as convert
 from chainrule.autograd.ops import convolution as convolution
 from chainrule.autograd.ops import convolution_nd as convolution_nd
 from chainrule.autograd.ops import elementwise as elementwise
+from chainrule.autograd.ops import embedding as embedding
 from chainrule.autograd.ops import extremes as extremes
 from chainrule.autograd.ops import folding as folding
 from chainrule.autograd.ops import gather as gather

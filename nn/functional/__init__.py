@@ -53,12 +53,18 @@ from chainrule.nn.functional.dropout import dropout1d as dropout1d
 from chainrule.nn.functional.dropout import dropout2d as dropout2d
 from chainrule.nn.functional.dropout import dropout3d as dropout3d
 from chainrule.nn.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
+from chainrule.nn.functional.embedding import embedding as embedding
+from chainrule.nn.functional.embedding import embedding_bag as embedding_bag
 from chainrule.nn.functional.folding import channel_shuffle as channel_shuffle
 from chainrule.nn.functional.folding import fold as fold
 from chainrule.nn.functional.folding import native_channel_shuffle as native_channel_shuffle
 from chainrule.nn.functional.folding import pixel_shuffle as pixel_shuffle
 from chainrule.nn.functional.folding import pixel_unshuffle as pixel_unshuffle
 from chainrule.nn.functional.folding import unfold as unfold
+from chainrule.nn.functional.interpolation import interpolate as interpolate
+from chainrule.nn.functional.interpolation import upsample as upsample
+from chainrule.nn.functional.interpolation import upsample_bilinear as upsample_bilinear
+from chainrule.nn.functional.interpolation import upsample_nearest as upsample_nearest
 from chainrule.nn.functional.linear import bilinear as bilinear
 from chainrule.nn.functional.linear import linear as linear
 from chainrule.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
@@ -88,3 +94,5 @@ from chainrule.nn.functional.pooling import max_pool2d as max_pool2d
 from chainrule.nn.functional.pooling import max_pool2d_with_indices as max_pool2d_with_indices
 from chainrule.nn.functional.pooling import max_pool3d as max_pool3d
 from chainrule.nn.functional.pooling import max_pool3d_with_indices as max_pool3d_with_indices
+from chainrule.nn.functional.vision import affine_grid as affine_grid
+from chainrule.nn.functional.vision import grid_sample as grid_sample
