@@ -16,6 +16,7 @@ from chainrule.autograd.ops import diagonal as diagonal
 from chainrule.autograd.ops import differences as differences
 from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
+from chainrule.autograd.ops import embedding as embedding
 from chainrule.autograd.ops import exponentials as exponentials
 from chainrule.autograd.ops import extremes as extremes
 from chainrule.autograd.ops import folding as folding
