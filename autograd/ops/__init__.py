@@ -23,3 +23,4 @@ from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import softmax as softmax
 from chainrule.autograd.ops import solvers as solvers
 from chainrule.autograd.ops import statistics as statistics
+from chainrule.autograd.ops import triangular_factors as triangular_factors
