@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -213,7 +214,7 @@ def result_dtype(values: list[Any]) -> np.dtype[Any]:
         elif isinstance(value, float):
             group, kind = 2, dtypes.get_default_dtype().dtype
         elif isinstance(value, complex):
-            group, kind = 2, np.dtype(np.complex128 if dtypes.get_default_dtype().itemsize == 8 else np.complex64)
+            group, kind = 2, dtypes.default_complex().dtype
         else:
             group, kind = 2, np.dtype(bool if isinstance(value, bool) else np.int64)
         before = groups[group]
@@ -239,6 +240,8 @@ def cast(t: Tensor, to: np.dtype[Any]) -> Tensor:
     """``t`` in another dtype, recorded when both are differentiable."""
     if t._data.dtype == to:
         return t
+    if t._data.dtype.kind == "c" and to.kind not in "cb":
+        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     if to in dtypes.DIFFERENTIABLE:
         return traced.astype(t, dtype=to)
     return wrap(t._device.xp.astype(t._data, to), t._device)
@@ -286,6 +289,13 @@ def explain(op: Op, error: Exception, tensors: tuple[Any, ...], attributes: dict
 
 
 # ---- gradients ------------------------------------------------------------------------------------------------------
+
+
+def conjugated(g: Any, device: Device) -> Any:
+    """A gradient, array or Tensor, from the engine's convention to PyTorch's or back (see ``engine.py``)."""
+    if g.dtype.kind != "c":
+        return g
+    return traced.conj(g) if isinstance(g, Tensor) else device.xp.conj(g)
 
 
 def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:

@@ -26,7 +26,7 @@ from chainrule.autograd.tensor import Tensor
 def _variance_back(xp: Any, g: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
-    return restore(xp, g * (2.0 / free if free > 0 else math.nan), x.shape, axis, keepdims) * centred
+    return restore(xp, g * (2.0 / free if free > 0 else math.inf), x.shape, axis, keepdims) * centred
 
 
 def _deviation_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: float, keepdims: bool) -> Any:
@@ -55,7 +55,7 @@ def var(xp, x, *, axis=None, correction=1, keepdims=False):
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     total = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
-    return total * (1.0 / free if free > 0 else math.nan)
+    return total * (1.0 / free if free > 0 else math.inf)  # of equal elements nan, as 0 / 0
 
 
 @op(
@@ -72,6 +72,25 @@ def std(xp, x, *, axis=None, correction=1, keepdims=False):
     return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
+def _spread_arguments(caller: str, input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction: Any) -> Any:
+    """The attributes of ``var`` and ``std`` from PyTorch's overlapping signatures."""
+    if isinstance(dim, bool):  # var(input, unbiased)
+        dim, unbiased = None, dim
+    if correction is not None and unbiased is not None:
+        raise TypeError(f"{caller}: expected unbiased or correction, got both")
+    if unbiased is not None:
+        correction = 1 if unbiased else 0
+    if dtypes.category(input._data.dtype) < 2:
+        raise RuntimeError(
+            f"{caller}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+        )
+    return {
+        "axis": public_axis(caller, dim, input._data.ndim),
+        "correction": 1 if correction is None else correction,
+        "keepdims": bool(keepdim),
+    }
+
+
 def _spread(name: str, what: str, shown: str) -> None:
     def spread(
         input: Tensor,
@@ -79,31 +98,21 @@ def _spread(name: str, what: str, shown: str) -> None:
         unbiased: Any = None,
         keepdim: bool = False,
         *,
-        correction: float = 1,
+        correction: float | None = None,
         axis: Any = NOT_GIVEN,
         keepdims: Any = NOT_GIVEN,
     ) -> Tensor:
-        if isinstance(dim, bool):  # var(unbiased)
-            dim, unbiased = None, dim
-        if unbiased is not None:
-            correction = 1 if unbiased else 0
         dim = dim if axis is NOT_GIVEN else axis
-        if dtypes.category(input._data.dtype) < 2:
-            raise RuntimeError(
-                f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
-            )
-        return getattr(xp_of_tensors, name)(
-            input,
-            axis=public_axis(name, dim, input._data.ndim),
-            correction=correction,
-            keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims),
-        )
+        keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
+        attributes = _spread_arguments(name, input, dim, unbiased, keepdim, correction)
+        return getattr(xp_of_tensors, name)(input, **attributes)
 
     spread.__name__ = name
     spread.__doc__ = f"""{what} of all elements, or over the dimensions ``dim``.
 
     Args:
-        correction: degrees of freedom taken off the count (1: the unbiased estimate).
+        unbiased: False means a correction of 0.
+        correction: degrees of freedom taken off the count (1, the default: the unbiased estimate).
 
     Example:
         >>> import chainrule as cr
@@ -111,6 +120,32 @@ def _spread(name: str, what: str, shown: str) -> None:
         {shown}
     """
     function(name)(spread)
+
+    def with_mean(
+        input: Tensor,
+        dim: Any = None,
+        unbiased: Any = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+        axis: Any = NOT_GIVEN,
+        keepdims: Any = NOT_GIVEN,
+    ) -> tuple[Tensor, Tensor]:
+        dim = dim if axis is NOT_GIVEN else axis
+        keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
+        attributes = _spread_arguments(f"{name}_mean", input, dim, unbiased, keepdim, correction)
+        mean = xp_of_tensors.mean(input, axis=attributes["axis"], keepdims=attributes["keepdims"])
+        return getattr(xp_of_tensors, name)(input, **attributes), mean
+
+    with_mean.__name__ = f"{name}_mean"
+    with_mean.__doc__ = f"""{what} and mean of all elements, or over the dimensions ``dim``; see :func:`{name}`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.{name}_mean(cr.tensor([1.0, 3.0]), correction=0)
+        ({shown}, tensor(2.))
+    """
+    function(f"{name}_mean", method=False)(with_mean)
 
 
 _spread("var", "Variance", "tensor(1.)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
 from chainrule.nn.functional.activation import celu as celu
@@ -26,6 +27,51 @@ from chainrule.nn.functional.activation import softplus as softplus
 from chainrule.nn.functional.activation import softsign as softsign
 from chainrule.nn.functional.activation import tanh as tanh
 from chainrule.nn.functional.activation import tanhshrink as tanhshrink
+from chainrule.nn.functional.adaptive import adaptive_avg_pool1d as adaptive_avg_pool1d
+from chainrule.nn.functional.adaptive import adaptive_avg_pool2d as adaptive_avg_pool2d
+from chainrule.nn.functional.adaptive import adaptive_avg_pool3d as adaptive_avg_pool3d
+from chainrule.nn.functional.adaptive import adaptive_max_pool1d as adaptive_max_pool1d
+from chainrule.nn.functional.adaptive import adaptive_max_pool1d_with_indices as adaptive_max_pool1d_with_indices
+from chainrule.nn.functional.adaptive import adaptive_max_pool2d as adaptive_max_pool2d
+from chainrule.nn.functional.adaptive import adaptive_max_pool2d_with_indices as adaptive_max_pool2d_with_indices
+from chainrule.nn.functional.adaptive import adaptive_max_pool3d as adaptive_max_pool3d
+from chainrule.nn.functional.adaptive import adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices
+from chainrule.nn.functional.adaptive import fractional_max_pool2d as fractional_max_pool2d
+from chainrule.nn.functional.adaptive import fractional_max_pool3d as fractional_max_pool3d
+from chainrule.nn.functional.adaptive import max_unpool1d as max_unpool1d
+from chainrule.nn.functional.adaptive import max_unpool2d as max_unpool2d
+from chainrule.nn.functional.adaptive import max_unpool3d as max_unpool3d
+from chainrule.nn.functional.convolution import conv1d as conv1d
+from chainrule.nn.functional.convolution import conv2d as conv2d
+from chainrule.nn.functional.convolution import conv3d as conv3d
+from chainrule.nn.functional.convolution import conv_tbc as conv_tbc
+from chainrule.nn.functional.convolution import conv_transpose1d as conv_transpose1d
+from chainrule.nn.functional.convolution import conv_transpose2d as conv_transpose2d
+from chainrule.nn.functional.convolution import conv_transpose3d as conv_transpose3d
+from chainrule.nn.functional.dropout import alpha_dropout as alpha_dropout
+from chainrule.nn.functional.dropout import dropout as dropout
+from chainrule.nn.functional.dropout import dropout1d as dropout1d
+from chainrule.nn.functional.dropout import dropout2d as dropout2d
+from chainrule.nn.functional.dropout import dropout3d as dropout3d
+from chainrule.nn.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
+from chainrule.nn.functional.folding import channel_shuffle as channel_shuffle
+from chainrule.nn.functional.folding import fold as fold
+from chainrule.nn.functional.folding import native_channel_shuffle as native_channel_shuffle
+from chainrule.nn.functional.folding import pixel_shuffle as pixel_shuffle
+from chainrule.nn.functional.folding import pixel_unshuffle as pixel_unshuffle
+from chainrule.nn.functional.folding import unfold as unfold
+from chainrule.nn.functional.gates import apl as apl
+from chainrule.nn.functional.gates import glu as glu
+from chainrule.nn.functional.gates import gumbel_softmax as gumbel_softmax
+from chainrule.nn.functional.gates import maxout as maxout
+from chainrule.nn.functional.inplace import celu_ as celu_
+from chainrule.nn.functional.inplace import elu_ as elu_
+from chainrule.nn.functional.inplace import hardtanh_ as hardtanh_
+from chainrule.nn.functional.inplace import leaky_relu_ as leaky_relu_
+from chainrule.nn.functional.inplace import relu_ as relu_
+from chainrule.nn.functional.inplace import rrelu_ as rrelu_
+from chainrule.nn.functional.inplace import selu_ as selu_
+from chainrule.nn.functional.inplace import threshold_ as threshold_
 from chainrule.nn.functional.layers import adaptive_avg_pool2d as adaptive_avg_pool2d
 from chainrule.nn.functional.layers import avg_pool2d as avg_pool2d
 from chainrule.nn.functional.layers import batch_norm as batch_norm
@@ -33,6 +79,8 @@ from chainrule.nn.functional.layers import conv2d as conv2d
 from chainrule.nn.functional.layers import dropout as dropout
 from chainrule.nn.functional.layers import linear as linear
 from chainrule.nn.functional.layers import max_pool2d as max_pool2d
+from chainrule.nn.functional.linear import bilinear as bilinear
+from chainrule.nn.functional.linear import linear as linear
 from chainrule.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
 from chainrule.nn.functional.loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from chainrule.nn.functional.loss import cross_entropy as cross_entropy
@@ -41,3 +89,28 @@ from chainrule.nn.functional.loss import l1_loss as l1_loss
 from chainrule.nn.functional.loss import mse_loss as mse_loss
 from chainrule.nn.functional.loss import nll_loss as nll_loss
 from chainrule.nn.functional.loss import smooth_l1_loss as smooth_l1_loss
+from chainrule.nn.functional.normalization import batch_norm as batch_norm
+from chainrule.nn.functional.normalization import group_norm as group_norm
+from chainrule.nn.functional.normalization import instance_norm as instance_norm
+from chainrule.nn.functional.normalization import layer_norm as layer_norm
+from chainrule.nn.functional.normalization import local_response_norm as local_response_norm
+from chainrule.nn.functional.normalization import normalize as normalize
+from chainrule.nn.functional.normalization import rms_norm as rms_norm
+from chainrule.nn.functional.pooling import avg_pool1d as avg_pool1d
+from chainrule.nn.functional.pooling import avg_pool2d as avg_pool2d
+from chainrule.nn.functional.pooling import avg_pool3d as avg_pool3d
+from chainrule.nn.functional.pooling import lp_pool1d as lp_pool1d
+from chainrule.nn.functional.pooling import lp_pool2d as lp_pool2d
+from chainrule.nn.functional.pooling import lp_pool3d as lp_pool3d
+from chainrule.nn.functional.pooling import max_pool1d as max_pool1d
+from chainrule.nn.functional.pooling import max_pool1d_with_indices as max_pool1d_with_indices
+from chainrule.nn.functional.pooling import max_pool2d as max_pool2d
+from chainrule.nn.functional.pooling import max_pool2d_with_indices as max_pool2d_with_indices
+from chainrule.nn.functional.pooling import max_pool3d as max_pool3d
+from chainrule.nn.functional.pooling import max_pool3d_with_indices as max_pool3d_with_indices
+from chainrule.nn.functional.shrink import hardshrink as hardshrink
+from chainrule.nn.functional.shrink import rrelu as rrelu
+from chainrule.nn.functional.shrink import softshrink as softshrink
+from chainrule.nn.functional.shrink import threshold as threshold
+
+__getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())
