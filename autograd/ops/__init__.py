@@ -50,6 +50,7 @@ from chainrule.autograd.ops import special_polynomials as special_polynomials
 from chainrule.autograd.ops import stacking as stacking
 from chainrule.autograd.ops import statistics as statistics
 from chainrule.autograd.ops import tiling as tiling
+from chainrule.autograd.ops import triangular_factors as triangular_factors
 from chainrule.autograd.ops import trigonometry as trigonometry
 from chainrule.autograd.ops import unique as unique
 from chainrule.autograd.ops import windows as windows
