@@ -51,6 +51,8 @@ def standard_shims(m: Any) -> Shims:
     """The standard's functions whose NumPy or CuPy form differs in name or keywords."""
 
     def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
+        if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
+            x = x.real  # both libraries warn when they drop an imaginary part themselves
         return x.astype(dtype, copy=copy)
 
     def matrix_transpose(x: Any, /) -> Any:
@@ -154,6 +156,18 @@ def memory_shims(m: Any, scatter_add: Callable[[Any, Any, Any], None] | None) ->
     def as_strided(x: Any, *, shape: Sequence[int], strides: Sequence[int]) -> Any:
         return strided(x, shape=tuple(shape), strides=tuple(strides))
 
+    def parts_of_complex(x: Any) -> Any:
+        """A view of a complex array as a real one with a last dimension of length 2."""
+        x = m.asarray(x)  # rules may hand over NumPy's scalars, which have no memory to look into
+        first = x.real
+        return strided(first, shape=(*x.shape, 2), strides=(*first.strides, first.dtype.itemsize))
+
+    def complex_of_parts(x: Any) -> Any:
+        """The reverse: a view where the two elements of the last dimension are neighbours in memory."""
+        if x.strides[-1] != x.dtype.itemsize:
+            x = m.ascontiguousarray(x)
+        return x.view(m.complex64 if x.dtype == m.float32 else m.complex128)[..., 0]
+
     def gather_at(x: Any, index: Any) -> Any:
         return x[index]
 
@@ -199,5 +213,6 @@ def memory_shims(m: Any, scatter_add: Callable[[Any, Any, Any], None] | None) ->
 
     return {
         "ascontiguousarray": ascontiguousarray, "copy": copy, "as_strided": as_strided, "gather_at": gather_at,
+        "parts_of_complex": parts_of_complex, "complex_of_parts": complex_of_parts,
         "put": put, "scatter_add_at": scatter_add_at, "sliding_windows": sliding_windows,
     }  # fmt: skip
