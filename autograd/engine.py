@@ -56,7 +56,8 @@ def backward(
     if targets is not None:
         for t, target in zip(wanted, targets, strict=True):
             if type(target) is not Leaf and target in captured:
-                t.grad = _as_tensor(captured[target], t) if t.grad is None else t.grad + _as_tensor(captured[target], t)
+                found = _as_tensor(captured[target], t)
+                t.grad = found if t._grad is None else t._grad + found
 
 
 def grad(

@@ -53,12 +53,6 @@ def standard_shims(m: Any) -> Shims:
     def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
         return x.astype(dtype, copy=copy)
 
-    def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        return m.var(x, axis=axis, ddof=correction, keepdims=keepdims)
-
-    def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        return m.std(x, axis=axis, ddof=correction, keepdims=keepdims)
-
     def matrix_transpose(x: Any, /) -> Any:
         return m.swapaxes(x, -1, -2)
 
@@ -114,7 +108,7 @@ def standard_shims(m: Any) -> Shims:
         return m.reshape(x, shape) if copy is None else m.reshape(x, shape, copy=copy)
 
     shims: Shims = {
-        "astype": astype, "var": var, "std": std, "matrix_transpose": matrix_transpose, "argsort": argsort,
+        "astype": astype, "matrix_transpose": matrix_transpose, "argsort": argsort,
         "sort": sort,
         "cumulative_sum": cumulative_sum, "cumulative_prod": cumulative_prod, "clip": clip, "vecdot": vecdot,
         "count_nonzero": count_nonzero, "unstack": unstack, "isdtype": isdtype, "finfo": finfo,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
 from chainrule.nn.functional.activation import celu as celu
@@ -41,3 +42,5 @@ from chainrule.nn.functional.loss import l1_loss as l1_loss
 from chainrule.nn.functional.loss import mse_loss as mse_loss
 from chainrule.nn.functional.loss import nll_loss as nll_loss
 from chainrule.nn.functional.loss import smooth_l1_loss as smooth_l1_loss
+
+__getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())
