@@ -24,8 +24,8 @@ from chainrule.autograd.tensor import Tensor
 
 
 def prepare(op: Op) -> None:
-    """Set ``op.apply`` and ``op.node_type``. Their code is written and compiled when they are first called:
-    compiling all of it would take most of the package's import time.
+    """Set ``op.apply``. Its code is written and compiled when it is first called, and so is the node's: compiling all
+    of it would take most of the package's import time.
     """
     op.names = {**_HELPERS, "OP": op}
     op.names.update({f"default_{k}": v for k, v in op.attributes.items()})
@@ -34,17 +34,16 @@ def prepare(op: Op) -> None:
     op.apply.__doc__ = op.doc
     op.apply.__module__ = "chainrule.autograd.ops"
     op.apply.__signature__ = _public_signature(op)  # type: ignore[attr-defined]
-    op.node_type = Node
-    if op.rules:
-        methods = {
-            name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saved_tensors(op) else []))
-        }
-        op.node_type = type(
-            camel_case(op.label) + "Backward",
-            (Node,),
-            {"op": op, "saves": bool(saved_tensors(op)), "__slots__": tuple(node_slots(op)), **methods},
-        )
-        op.names["OpNode"] = op.node_type
+
+
+def make_node_type(op: Op) -> type[Node]:
+    """The class of the nodes of an op, with slots for what its rules save."""
+    if not op.rules:
+        return Node
+    saves = bool(saved_tensors(op))
+    methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saves else []))}
+    body = {"op": op, "saves": saves, "__slots__": tuple(node_slots(op)), **methods}
+    return type(camel_case(op.label) + "Backward", (Node,), body)
 
 
 def apply_source(op: Op) -> str:
@@ -82,6 +81,7 @@ def _later(op: Op, name: str, part: str) -> Any:
         source = apply_source(op) if part == "apply" else node_source(op)
         filename = f"<chainrule op {op.name}, {part}>"
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        op.names["OpNode"] = op.node_type
         made: dict[str, Any] = dict(op.names)
         exec(compile(source, filename, "exec"), made)
         for waiting in op.waiting.pop(part, []):
