@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import runtime
-from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot, stale
+from chainrule.autograd.node import FREED, GONE, Node, new_output_slot, next_sequence, output_slot
 from chainrule.autograd.op import Op, traced
+from chainrule.autograd.saved import restored, restored_all
 from chainrule.autograd.source import apply_lines, camel_case, local_name, node_lines, node_slots, saved_tensors
 from chainrule.autograd.tensor import Tensor
+from chainrule.autograd.watch import watch
 
 
 def prepare(op: Op) -> None:
@@ -42,7 +44,7 @@ def prepare(op: Op) -> None:
         op.node_type = type(
             camel_case(op.label) + "Backward",
             (Node,),
-            {"op": op, "saves": bool(saved_tensors(op)), "__slots__": tuple(node_slots(op)), **methods},
+            {"op": op, "saves": bool(saved_tensors(op)), "saved_names": tuple(saved_tensors(op)), "__slots__": tuple(node_slots(op)), **methods},
         )
         op.names["OpNode"] = op.node_type
 
@@ -105,14 +107,15 @@ _HELPERS: dict[str, Any] = {
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
-    "where": runtime.where,
+    "watch": watch,
     "view_edge": runtime.view_edge,
     "next_sequence": next_sequence,
     "new_output_slot": new_output_slot,
     "output_slot": output_slot,
     "FREED": FREED,
-    "freed": freed,
-    "stale": stale,
+    "GONE": GONE,
+    "restored": restored,
+    "restored_all": restored_all,
     "operand": runtime.operand,
     "check_operands": runtime.operands,
     "half_precision": runtime.half_precision,
