@@ -5,8 +5,9 @@ from chainrule.autograd import (
     refusals,
 )
 from chainrule.autograd.public import of_module
+from chainrule.backends.linear_algebra import LinAlgError as LinAlgError
 
-__all__ = sorted(of_module("linalg"))
+__all__ = sorted([*of_module("linalg"), "LinAlgError"])
 
 globals().update(of_module("linalg"))
 
