@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import runtime
-from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot, stale
+from chainrule.autograd.node import FREED, GONE, Node, new_output_slot, next_sequence, output_slot
 from chainrule.autograd.op import Op, traced
+from chainrule.autograd.saved import restored, restored_all
 from chainrule.autograd.source import apply_lines, camel_case, local_name, node_lines, node_slots, saved_tensors
 from chainrule.autograd.tensor import Tensor
+from chainrule.autograd.watch import watch
 
 
 def prepare(op: Op) -> None:
@@ -40,9 +42,9 @@ def make_node_type(op: Op) -> type[Node]:
     """The class of the nodes of an op, with slots for what its rules save."""
     if not op.rules:
         return Node
-    saves = bool(saved_tensors(op))
-    methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saves else []))}
-    body = {"op": op, "saves": saves, "__slots__": tuple(node_slots(op)), **methods}
+    saved = tuple(saved_tensors(op))
+    methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saved else []))}
+    body = {"op": op, "saves": bool(saved), "saved_names": saved, "__slots__": tuple(node_slots(op)), **methods}
     return type(camel_case(op.label) + "Backward", (Node,), body)
 
 
@@ -105,14 +107,15 @@ _HELPERS: dict[str, Any] = {
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
-    "where": runtime.where,
+    "watch": watch,
     "view_edge": runtime.view_edge,
     "next_sequence": next_sequence,
     "new_output_slot": new_output_slot,
     "output_slot": output_slot,
     "FREED": FREED,
-    "freed": freed,
-    "stale": stale,
+    "GONE": GONE,
+    "restored": restored,
+    "restored_all": restored_all,
     "operand": runtime.operand,
     "check_operands": runtime.operands,
     "half_precision": runtime.half_precision,
