@@ -14,7 +14,7 @@ from chainrule.backends.base import Backend
 NAMES = {
     "erf": "erf", "erfc": "erfc", "erfinv": "erfinv", "erfcx": "erfcx",
     "ndtr": "ndtr", "ndtri": "ndtri", "log_ndtr": "log_ndtr",
-    "lgamma": "gammaln", "digamma": "psi", "zeta": "zeta", "igamma": "gammainc", "igammac": "gammaincc",
+    "log_gamma": "gammaln", "psi": "psi", "zeta": "zeta", "igamma": "gammainc", "igammac": "gammaincc",
     "i0": "i0", "i0e": "i0e", "i1": "i1", "i1e": "i1e",
     "bessel_j0": "j0", "bessel_j1": "j1", "bessel_y0": "y0", "bessel_y1": "y1",
     "bessel_k0": "k0", "bessel_k1": "k1", "bessel_k0e": "k0e", "bessel_k1e": "k1e",

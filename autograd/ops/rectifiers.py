@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
-from chainrule.autograd.public import function
+from chainrule.autograd.public import function, method_only
 from chainrule.autograd.runtime import harmonise, result_dtype, wrap
 from chainrule.autograd.samples import Binary, Sample, Samples, Unary, normal
 from chainrule.autograd.tensor import Tensor
@@ -197,7 +197,7 @@ def where(xp, condition, x, y):
     return xp.where(condition, x, y)
 
 
-@function("where")
+@function("where", method=False)
 def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """Elements of ``input`` where ``condition`` holds, else of ``other``; all three broadcast.
 
@@ -225,3 +225,9 @@ def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
         input, other = [wrap(place.asarray(v, common), place) for v in (input, other)]
     x, y = harmonise(OPS["where"], input, other)
     return xp_of_tensors.where(condition, x, y)
+
+
+@method_only("where")
+def _where_of(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """Elements of the tensor where ``condition`` holds, else of ``other``; see :func:`where`."""
+    return _where(condition, self, other)

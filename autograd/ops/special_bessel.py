@@ -247,9 +247,7 @@ def spherical_bessel_j0(xp, x):
 @op(
     # the function solves y'' = x * y
     vjp={
-        "x": lambda xp, g, x, derivative: (
-            g * (x * xp.airy(x, derivative=0) if derivative else xp.airy(x, derivative=1))
-        )
+        "x": lambda xp, g, x, derivative: g * (x * xp.airy(x, derivative=0) if derivative else xp.airy(x, derivative=1))
     },
     check=Unary(
         -3.0,
