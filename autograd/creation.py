@@ -53,7 +53,7 @@ def _host_array(data: Any, dtype: Any) -> np.ndarray:
     if array.dtype.kind == "f" and not _holds_numpy(data):
         return array.astype(dtypes.get_default_dtype().dtype)
     if array.dtype.kind == "c" and not _holds_numpy(data):
-        return array.astype(np.complex128 if dtypes.get_default_dtype().itemsize == 8 else np.complex64)
+        return array.astype(dtypes.default_complex().dtype)
     if array.size == 0 and array.dtype == np.float64:
         return array.astype(dtypes.get_default_dtype().dtype)
     dtypes.as_dtype(array.dtype)

@@ -21,10 +21,11 @@ class dtype:
         (True, 8)
     """
 
-    __slots__ = ("dtype", "name", "itemsize", "is_floating_point", "is_complex", "is_signed")
+    __slots__ = ("dtype", "kind", "name", "itemsize", "is_floating_point", "is_complex", "is_signed")
 
     def __init__(self, numpy_dtype: Any) -> None:
         self.dtype = np.dtype(numpy_dtype)
+        self.kind = self.dtype.kind
         self.name = self.dtype.name
         self.itemsize = self.dtype.itemsize
         self.is_complex = self.dtype.kind == "c"
@@ -66,7 +67,7 @@ complex128 = dtype(np.complex128)
 _ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128)
 _BY_NUMPY = {d.dtype: d for d in _ALL}
 _BY_NAME = {d.name: d for d in _ALL}
-_PYTHON = {bool: bool_, int: int64, complex: complex64}
+_PYTHON = {bool: bool_, int: int64}
 
 #: dtypes of which a derivative exists
 DIFFERENTIABLE = frozenset(d.dtype for d in _ALL if d.is_floating_point or d.is_complex)
@@ -78,6 +79,16 @@ _default = float32
 def category(numpy_dtype: np.dtype[Any]) -> int:
     """0 for bool, 1 for integers, 2 for floating point, 3 for complex."""
     return _CATEGORY.get(numpy_dtype, 1)
+
+
+def is_complex(spec: Any) -> bool:
+    """Whether a dtype, ours or NumPy's, is complex; for rules, which see both.
+
+    Example:
+        >>> is_complex(complex64), is_complex(np.dtype(np.float32))
+        (True, False)
+    """
+    return bool(spec.kind == "c")
 
 
 def as_dtype(spec: Any) -> dtype:
@@ -93,6 +104,8 @@ def as_dtype(spec: Any) -> dtype:
         return spec
     if spec is float:
         return _default
+    if spec is complex:
+        return default_complex()
     if isinstance(spec, type) and spec in _PYTHON:
         return _PYTHON[spec]
     if isinstance(spec, str) and spec in _BY_NAME:
@@ -120,6 +133,16 @@ def get_default_dtype() -> dtype:
         chainrule.float32
     """
     return _default
+
+
+def default_complex() -> dtype:
+    """The dtype of tensors made from Python complex numbers: complex128 where floats are float64.
+
+    Example:
+        >>> default_complex()
+        chainrule.complex64
+    """
+    return complex128 if _default.itemsize == 8 else complex64
 
 
 def set_default_dtype(spec: Any) -> None:

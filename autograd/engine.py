@@ -1,4 +1,9 @@
-"""The backward pass: one iterative walk of the graph serves ``backward()`` and ``grad()``."""
+"""The backward pass: one iterative walk of the graph serves ``backward()`` and ``grad()``.
+
+The gradient of a real L with respect to a complex z travels as ``dL/dRe z - i dL/dIm z``: the chain rule then reads
+as for real numbers, and the rule of a holomorphic function is its derivative. What users give and see is PyTorch's
+``dL/dRe z + i dL/dIm z``: seeds, hooks, ``.grad`` and results are conjugated where they are complex.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.modes import _GradContext
 from chainrule.autograd.node import Leaf, Node, OutputSlot
 from chainrule.autograd.op import traced
-from chainrule.autograd.runtime import bump, tracked_node, wrap
+from chainrule.autograd.runtime import bump, conjugated, tracked_node, wrap
 from chainrule.autograd.tensor import Tensor
 
 _by_sequence = attrgetter("sequence")
@@ -56,7 +61,8 @@ def backward(
     if targets is not None:
         for t, target in zip(wanted, targets, strict=True):
             if type(target) is not Leaf and target in captured:
-                t.grad = _as_tensor(captured[target], t) if t.grad is None else t.grad + _as_tensor(captured[target], t)
+                found = _as_tensor(captured[target], t)
+                t.grad = found if t._grad is None else t._grad + found
 
 
 def grad(
@@ -146,11 +152,16 @@ def _start(caller: str, roots: list[Any], seeds: list[Any], create_graph: bool) 
                     f"{caller}: grad can be implicitly created only for scalar outputs, got shape {tuple(root.shape)}; "
                     f"reduce it to one element (for example with .sum()) or pass the gradient"
                 )
+            if root._data.dtype.kind == "c":
+                raise RuntimeError(
+                    f"{caller}: grad can be implicitly created only for real scalar outputs but got {root.dtype}; "
+                    f"differentiate a real function of it (such as .abs() or .real), or pass the gradient"
+                )
             g = root._device.xp.ones(root._data.shape, dtype=root._data.dtype)
             g = wrap(g, root._device) if create_graph else g
         else:
             g = _check_seed(caller, root, seed)
-            g = g if create_graph else g._data
+            g = conjugated(g if create_graph else g._data, root._device)
         grads[node] = grads[node] + g if node in grads else g
     return grads
 
@@ -164,6 +175,11 @@ def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
         )
     if seed._device is not root._device:
         raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
+    if (seed._data.dtype.kind == "c") != (root._data.dtype.kind == "c"):
+        raise RuntimeError(
+            f"{caller}: for complex Tensors, both gradient and tensor are required to have the same dtype, got a "
+            f"{seed.dtype} gradient of a {root.dtype} tensor"
+        )
     if dtypes.category(seed._data.dtype) > dtypes.category(root._data.dtype):
         raise RuntimeError(f"{caller}: the gradient of a {root.dtype} tensor cannot be {seed.dtype}")
     return seed if seed._data.dtype == root._data.dtype else traced.astype(seed, dtype=root._data.dtype)
@@ -260,7 +276,7 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     hooks = node.hooks
     many = isinstance(g, list)
     if hooks.tensor:
-        t = _hook_tensor(node, g)
+        t = _shown(node, g)
         for hook in list(hooks.tensor.values()):
             replaced = hook(t)
             if replaced is not None:
@@ -270,44 +286,53 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
                         f"got {replaced!r:.80}"
                     )
                 t = replaced
-        g = t if create_graph else t._data
+        g = _taken(t, create_graph)
     if hooks.before:
-        given = tuple([_hook_tensor(node, a) for a in g]) if many else (_hook_tensor(node, g),)
+        given = tuple([_shown(node, a) for a in g]) if many else (_shown(node, g),)
         for hook in list(hooks.before.values()):
             replaced = hook(given)
             if replaced is not None:
                 given = replaced if isinstance(replaced, tuple) else (replaced,)
-        raw = [a if create_graph or a is None else a._data for a in given]
+        raw = [_taken(a, create_graph) for a in given]
         g = raw if many else raw[0]
     if hooks.retain is not None:
         tensor = hooks.retain()
         if tensor is not None:
-            kept = g if create_graph else wrap(g.copy(), tensor._device)
+            kept = _shown(node, g) if create_graph else wrap(_shown(node, g)._data.copy(), tensor._device)
             tensor._grad = kept if tensor._grad is None else tensor._grad + kept
     return g
 
 
 def _after(node: Node, results: tuple[Any, ...], g: Any, create_graph: bool) -> tuple[Any, ...]:
     assert node.hooks is not None
-    given = tuple([None if r is None else _hook_tensor(node, r) for r in results])
-    outputs = tuple([_hook_tensor(node, a) for a in (g if isinstance(g, list) else [g])])
+    given = tuple([_shown(node, r) for r in results])
+    outputs = tuple([_shown(node, a) for a in (g if isinstance(g, list) else [g])])
     for hook in list(node.hooks.after.values()):
         replaced = hook(given, outputs)
         if replaced is not None:
             given = replaced if isinstance(replaced, tuple) else (replaced,)
-    return tuple([a if a is None or create_graph else a._data for a in given])
+    return tuple([_taken(a, create_graph) for a in given])
 
 
-def _hook_tensor(node: Any, g: Any) -> Any:
-    if g is None or isinstance(g, Tensor):
-        return g
+def _shown(node: Any, g: Any) -> Any:
+    """A gradient as hooks see it."""
+    if g is None:
+        return None
     device = node.device if not isinstance(node, OutputSlot) else node.inputs[0].device
-    return wrap(g, device)
+    g = conjugated(g, device)
+    return g if isinstance(g, Tensor) else wrap(g, device)
+
+
+def _taken(t: Any, create_graph: bool) -> Any:
+    """A gradient from a hook as the engine passes it on."""
+    return None if t is None else conjugated(t if create_graph else t._data, t._device)
 
 
 def _accumulate(leaf: Leaf, g: Any) -> None:
     """Add a gradient to a leaf's ``.grad``, which is writable and belongs to that tensor alone."""
     before = leaf.grad
+    if leaf.dtype.kind == "c":
+        g = conjugated(g, leaf.device)
     if isinstance(g, Tensor):  # create_graph: the gradient keeps its graph
         g = traced.clone(g) if g._data.dtype == leaf.dtype else traced.astype(g, dtype=leaf.dtype)
         leaf.grad = g if before is None else before + g
@@ -363,6 +388,8 @@ _ENGINE_REFERENCES = _count_engine_references()
 
 def _as_tensor(g: Any, like: Tensor) -> Tensor:
     """A captured gradient as a tensor of the dtype of the tensor it belongs to, owned by the caller."""
+    if like._data.dtype.kind == "c":
+        g = conjugated(g, like._device)
     if isinstance(g, Tensor):
         return g if g._data.dtype == like._data.dtype else traced.astype(g, dtype=like._data.dtype)
     if g.dtype != like._data.dtype:

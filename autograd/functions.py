@@ -1,6 +1,7 @@
 """Every public function under PyTorch's name; ``functions.pyi`` (generated) has the signatures for type checkers."""
 
-from chainrule.autograd import creation, operators, ops, random  # noqa: F401  (they publish the functions)
+# they publish the functions
+from chainrule.autograd import creation, legacy, operators, ops, random, settings  # noqa: F401
 from chainrule.autograd.public import of_module
 
 __all__ = sorted(of_module(""))

@@ -31,7 +31,7 @@ def _describe(t: Tensor, host: np.ndarray, prefix: str) -> str:
     if host.size == 0 and host.ndim != 1:
         notes.append(f"size={tuple(host.shape)}")
     default = dtypes.get_default_dtype()
-    usual = (default, dtypes.int64, dtypes.bool_, dtypes.complex128 if default == dtypes.float64 else dtypes.complex64)
+    usual = (default, dtypes.int64, dtypes.bool_, dtypes.default_complex())
     if t.dtype not in usual or (host.size == 0 and t.dtype != dtypes.get_default_dtype()):
         notes.append(f"dtype={t.dtype}")
     if t._device.type != "cpu":

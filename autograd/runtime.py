@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +16,17 @@ from chainrule.autograd.op import OPS, PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
 from chainrule.backends.devices import get_default_device
+from chainrule.backends.linear_algebra import LinAlgError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CONSTANTS_KEPT = 4096
+
+#: the kinds of errors that keep their type when they are told again with the op's name
+_EXPLAINED: tuple[type[Exception], ...] = (
+    LinAlgError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError,
+)  # fmt: skip
 
 
 class Tracer:
@@ -207,7 +214,7 @@ def result_dtype(values: list[Any]) -> np.dtype[Any]:
         elif isinstance(value, float):
             group, kind = 2, dtypes.get_default_dtype().dtype
         elif isinstance(value, complex):
-            group, kind = 2, np.dtype(np.complex128 if dtypes.get_default_dtype().itemsize == 8 else np.complex64)
+            group, kind = 2, dtypes.default_complex().dtype
         else:
             group, kind = 2, np.dtype(bool if isinstance(value, bool) else np.int64)
         before = groups[group]
@@ -233,6 +240,8 @@ def cast(t: Tensor, to: np.dtype[Any]) -> Tensor:
     """``t`` in another dtype, recorded when both are differentiable."""
     if t._data.dtype == to:
         return t
+    if t._data.dtype.kind == "c" and to.kind not in "cb":
+        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     if to in dtypes.DIFFERENTIABLE:
         return traced.astype(t, dtype=to)
     return wrap(t._device.xp.astype(t._data, to), t._device)
@@ -273,14 +282,20 @@ def explain(op: Op, error: Exception, tensors: tuple[Any, ...], attributes: dict
     given = [f"{name}: {describe(t)}" for name, t in zip(names, tensors, strict=True) if t is not None]
     given += [f"{k}={v!r:.80}" for k, v in attributes.items()]
     text = f"{op.label}: {error} ({'; '.join(given)})"
-    kinds: tuple[type[Exception], ...] = (IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError)
-    kind = next((k for k in kinds if isinstance(error, k)), RuntimeError)
+    kind = next((k for k in _EXPLAINED if isinstance(error, k)), RuntimeError)
     explained = kind(text)
     explained.explained = True  # type: ignore[attr-defined]
     return explained
 
 
 # ---- gradients ------------------------------------------------------------------------------------------------------
+
+
+def conjugated(g: Any, device: Device) -> Any:
+    """A gradient, array or Tensor, from the engine's convention to PyTorch's or back (see ``engine.py``)."""
+    if g.dtype.kind != "c":
+        return g
+    return traced.conj(g) if isinstance(g, Tensor) else device.xp.conj(g)
 
 
 def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:

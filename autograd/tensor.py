@@ -4,6 +4,7 @@ operators and methods such as ``sum`` are attached from their declarations (``pu
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -248,7 +249,15 @@ class Tensor(TensorMethods):
     def grad(self) -> Tensor | None:
         """The gradient that :meth:`backward` accumulated, or None."""
         node = self._node
-        return node.grad if type(node) is Leaf else self._grad
+        if type(node) is Leaf:
+            return node.grad
+        if self._grad is None and node is not None and not self.retains_grad:
+            warnings.warn(
+                "the .grad of a tensor that is no leaf is read: it stays None unless retain_grad() is called before "
+                "backward(); or is the .grad of a leaf (a parameter, an input) meant?",
+                stacklevel=2,
+            )
+        return self._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:

@@ -4,7 +4,7 @@ There is one :class:`ArrayNamespace` per backend. ``xp.f`` is, in this order,
 
 1. the kernel that the backend registered for the op ``f``,
 2. the function ``f`` of the Python Array API standard 2024.12, taken from the backend's array module
-   (or a thin shim where that module differs),
+   (or a thin shim where that module differs; factorizations of matrices are in ``xp.linalg``),
 3. the forward of the op ``f`` as it was declared in ``chainrule.autograd.ops``.
 """
 
@@ -15,6 +15,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from chainrule.backends.integers import integer_functions
+from chainrule.backends.linear_algebra import LinearAlgebra
 from chainrule.backends.shims import memory_shims, standard_shims
 
 Forward = Callable[..., Any]
@@ -61,6 +62,7 @@ class ArrayNamespace:
         for function, shim in memory_shims(module, scatter_add).items():
             setattr(self, function, shim)
 
+        self.linalg = LinearAlgebra(module)
         for op, forward in FORWARDS.items():
             self.bind(op, forward)
         _NAMESPACES.append(self)

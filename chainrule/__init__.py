@@ -7,6 +7,7 @@
 tensor([2., 4.])
 """
 
+import warnings as _warnings
 from math import e as e
 from math import inf as inf
 from math import nan as nan
@@ -21,6 +22,7 @@ from chainrule import nn as nn
 from chainrule import optim as optim
 from chainrule import special as special
 from chainrule import utils as utils
+from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.drawing import draw as draw
 from chainrule.autograd.drawing import draw_text as draw_text
 from chainrule.autograd.dtypes import bfloat16 as bfloat16
@@ -44,6 +46,7 @@ from chainrule.autograd.dtypes import int64 as int64
 from chainrule.autograd.dtypes import int64 as long
 from chainrule.autograd.dtypes import set_default_dtype as set_default_dtype
 from chainrule.autograd.dtypes import uint8 as uint8
+from chainrule.autograd.explain import explain as explain
 from chainrule.autograd.functions import *
 from chainrule.autograd.modes import enable_grad as enable_grad
 from chainrule.autograd.modes import inference_mode as inference_mode
@@ -60,3 +63,11 @@ from chainrule.backends.devices import set_default_device as set_default_device
 from chainrule.backends.pool import get_num_threads as get_num_threads
 from chainrule.backends.pool import set_num_threads as set_num_threads
 from chainrule.version import __version__ as __version__
+
+# log(0) is -inf and 0/0 is NaN without a word, as in PyTorch; for other users of NumPy nothing changes.
+_warnings.filterwarnings(
+    "ignore", "(divide by zero|invalid value|overflow|underflow) encountered", RuntimeWarning, r"chainrule\."
+)
+
+_refusals.refuse_methods(Tensor)
+__getattr__ = _refusals.module_getattr("", lambda: globals())

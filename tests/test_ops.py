@@ -84,9 +84,11 @@ def test_first_and_second_order(name, i):
 def test_dtype_is_kept(name, dtype):
     """The result and each rule's own result have the dtype of the arguments."""
     op = OPS[name]
-    if name in ("astype", "to_device"):
+    if name in ("astype", "to_device", "view_as_complex"):
         pytest.skip("changes the dtype or device by definition")
     for sample in op.check.samples():
+        if any(a is not None and a.dtype.kind == "c" for a in sample.args):
+            continue  # tests/test_complex.py has complex64
         inputs = []
         for position, array in enumerate(sample.args):
             parameter = op.parameters[position] if position < len(op.parameters) else op.variadic

@@ -205,7 +205,8 @@ def test_grad_can_be_assigned_and_is_checked():
 def test_grad_of_an_intermediate_result_is_none():
     y = leaf([1.0]) * 2
     y.sum().backward()
-    assert y.grad is None
+    with pytest.warns(UserWarning, match="retain_grad"):
+        assert y.grad is None
 
 
 def test_detach_shares_memory_and_is_out_of_the_graph():

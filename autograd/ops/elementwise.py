@@ -14,7 +14,7 @@ from chainrule.autograd.tensor import Tensor
 
 
 @op(
-    vjp={"x": lambda xp, g, x: g * xp.sign(x)},
+    vjp={"x": lambda xp, g, x: g * (xp.conj(xp.sgn(x)) if dtypes.is_complex(x.dtype) else xp.sign(x))},
     check=Unary(special=[0.0], reference=np.abs),
     public="abs absolute",
     inplace=True,

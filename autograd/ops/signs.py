@@ -7,39 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function
 from chainrule.autograd.samples import Binary, Unary
 from chainrule.autograd.tensor import Tensor
-
-
-def _sgn_back(xp: Any, g: Any, x: Any, out: Any, x_dtype: Any) -> Any:
-    if dtypes.category(x_dtype) < 3:
-        return xp.zeros_like(g)
-    # only the part of a change at right angles to x moves x / |x|
-    size = xp.abs(x)
-    zero = size == 0
-    turned = (g - xp.real(g * out) * xp.conj(out)) / xp.where(zero, xp.ones_like(size), size)
-    return xp.where(zero, xp.zeros_like(g), turned)
-
-
-@op(
-    vjp={"x": _sgn_back},
-    check=Unary(reference=np.sign),
-    public="sgn",
-    inplace=True,
-)
-def sgn(xp, x):
-    """:func:`sign`; for complex numbers ``x / |x|``, and 0 at 0.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.sgn(cr.tensor([-3.0, 0.0, 2.0]))
-        tensor([-1.,  0.,  1.])
-    """
-    return xp.sign(x)
 
 
 @op(vjp=None, check=Unary(reference=np.signbit), public="signbit")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
 from chainrule.nn.functional.activation import celu as celu
@@ -57,3 +58,5 @@ from chainrule.nn.functional.shrink import hardshrink as hardshrink
 from chainrule.nn.functional.shrink import rrelu as rrelu
 from chainrule.nn.functional.shrink import softshrink as softshrink
 from chainrule.nn.functional.shrink import threshold as threshold
+
+__getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())
