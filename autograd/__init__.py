@@ -3,6 +3,7 @@
 from chainrule.autograd import creation as creation
 from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops  # declares every op
+from chainrule.autograd import queries as queries
 from chainrule.autograd import random as random
 from chainrule.autograd.engine import backward as backward
 from chainrule.autograd.engine import grad as grad

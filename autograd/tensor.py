@@ -152,10 +152,10 @@ class Tensor(TensorMethods):
         """Whether the elements are complex numbers."""
         return self.dtype.is_complex
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether ``view`` can give it any shape without a copy.
 
-        The memory order of a tensor that is no view is ours to choose, and reported as contiguous.
+        The memory order of a tensor that is no view is ours to choose, and reported as contiguous in every format.
         """
         return self._view is None or bool(self._data.flags.c_contiguous)
 

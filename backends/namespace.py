@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.backends.integers import integer_functions
 from chainrule.backends.linear_algebra import LinearAlgebra
 from chainrule.backends.shims import memory_shims, standard_shims
+from chainrule.backends.strided import strided_shims
 
 Forward = Callable[..., Any]
 
@@ -60,6 +61,8 @@ class ArrayNamespace:
         for function, careful in integer_functions(module).items():
             setattr(self, function, careful)
         for function, shim in memory_shims(module, scatter_add).items():
+            setattr(self, function, shim)
+        for function, shim in strided_shims(module).items():
             setattr(self, function, shim)
 
         self.linalg = LinearAlgebra(module)

@@ -47,6 +47,13 @@ from chainrule.autograd.dtypes import int64 as long
 from chainrule.autograd.dtypes import set_default_dtype as set_default_dtype
 from chainrule.autograd.dtypes import uint8 as uint8
 from chainrule.autograd.explain import explain as explain
+from chainrule.autograd.formats import channels_last as channels_last
+from chainrule.autograd.formats import channels_last_3d as channels_last_3d
+from chainrule.autograd.formats import contiguous_format as contiguous_format
+from chainrule.autograd.formats import layout as layout
+from chainrule.autograd.formats import memory_format as memory_format
+from chainrule.autograd.formats import preserve_format as preserve_format
+from chainrule.autograd.formats import strided as strided
 from chainrule.autograd.functions import *
 from chainrule.autograd.modes import enable_grad as enable_grad
 from chainrule.autograd.modes import inference_mode as inference_mode
@@ -54,6 +61,9 @@ from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled
 from chainrule.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from chainrule.autograd.modes import no_grad as no_grad
 from chainrule.autograd.modes import set_grad_enabled as set_grad_enabled
+from chainrule.autograd.printing import set_printoptions as set_printoptions
+from chainrule.autograd.queries import finfo as finfo
+from chainrule.autograd.queries import iinfo as iinfo
 from chainrule.autograd.random import Generator as Generator
 from chainrule.autograd.tensor import Size as Size
 from chainrule.autograd.tensor import Tensor as Tensor
