@@ -102,49 +102,6 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     return _finish(_place(_host_array(data, dtype), where), where, requires_grad)
 
 
-@function(method=False)
-def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """``data`` as a tensor, on the same memory where that is possible (tensors, and NumPy arrays on the CPU).
-
-    Example:
-        >>> import chainrule as cr
-        >>> t = cr.ones(2)
-        >>> cr.as_tensor(t) is t
-        True
-    """
-    if isinstance(data, Tensor):
-        return data.to(data._device if device is None else device, dtype)
-    where = _on(device)
-    if isinstance(data, np.ndarray) and where.type == "cpu":
-        spec = dtypes.as_dtype(data.dtype if dtype is None else dtype).dtype
-        if data.dtype == spec:
-            return from_numpy(data)
-    return tensor(data, dtype=dtype, device=where)
-
-
-@function(method=False)
-def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A CPU tensor on the memory of a NumPy array: changes of one are changes of the other.
-
-    Raises TypeError for anything else, and for dtypes that have no counterpart.
-
-    Example:
-        >>> import numpy as np, chainrule as cr
-        >>> cr.from_numpy(np.zeros(2)).dtype
-        chainrule.float64
-    """
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
-    dtypes.as_dtype(ndarray.dtype)
-    t = wrap(ndarray, Device("cpu"))
-    if not ndarray.flags.c_contiguous:
-        # this memory order is the user's, so the tensor must not be re-laid: it is a view of a hidden base
-        from chainrule.autograd.node import View
-
-        t._view = View(Tensor._alias(t), (), 0, "single")
-    return t
-
-
 def legacy_tensor(*data: Any, device: Any = None) -> Tensor:
     """What ``Tensor(...)`` makes: sizes give an uninitialised tensor, data a copy, both of the default dtype."""
     if not data:

@@ -114,7 +114,7 @@ def operand(op: Op, name: str, value: Any, like: Tensor | None) -> Tensor:
             if isinstance(value, float):
                 spec = dtypes.get_default_dtype().dtype
         dtypes.as_dtype(spec)
-        array = np.asarray(value, spec)
+        array = np.array(value, spec)  # a copy: the user may change the array before the backward pass reads it
         return wrap(array if device.type == "cpu" else device.backend.from_host(array, device.index or 0), device)
     raise TypeError(f"{op.label}: argument {name!r} must be a Tensor, got {describe(value)}")
 

@@ -8,10 +8,12 @@ tensor([2., 4.])
 """
 
 import warnings as _warnings
+from importlib import import_module as _import_module
 from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
+from typing import Any as _Any
 
 from chainrule import autograd as autograd
 from chainrule import backends as backends
@@ -46,6 +48,9 @@ from chainrule.autograd.dtypes import int64 as int64
 from chainrule.autograd.dtypes import int64 as long
 from chainrule.autograd.dtypes import set_default_dtype as set_default_dtype
 from chainrule.autograd.dtypes import uint8 as uint8
+from chainrule.autograd.dtypes import uint16 as uint16
+from chainrule.autograd.dtypes import uint32 as uint32
+from chainrule.autograd.dtypes import uint64 as uint64
 from chainrule.autograd.explain import explain as explain
 from chainrule.autograd.formats import channels_last as channels_last
 from chainrule.autograd.formats import channels_last_3d as channels_last_3d
@@ -80,4 +85,10 @@ _warnings.filterwarnings(
 )
 
 _refusals.refuse_methods(Tensor)
-__getattr__ = _refusals.module_getattr("", lambda: globals())
+
+
+def __getattr__(name: str) -> _Any:
+    """``chainrule.array_api``, which most programs never use, is imported when it is first named."""
+    if name == "array_api":
+        return _import_module("chainrule.array_api")
+    return _refusals.missing("", name, globals())

@@ -72,13 +72,6 @@ from chainrule.nn.functional.inplace import relu_ as relu_
 from chainrule.nn.functional.inplace import rrelu_ as rrelu_
 from chainrule.nn.functional.inplace import selu_ as selu_
 from chainrule.nn.functional.inplace import threshold_ as threshold_
-from chainrule.nn.functional.layers import adaptive_avg_pool2d as adaptive_avg_pool2d
-from chainrule.nn.functional.layers import avg_pool2d as avg_pool2d
-from chainrule.nn.functional.layers import batch_norm as batch_norm
-from chainrule.nn.functional.layers import conv2d as conv2d
-from chainrule.nn.functional.layers import dropout as dropout
-from chainrule.nn.functional.layers import linear as linear
-from chainrule.nn.functional.layers import max_pool2d as max_pool2d
 from chainrule.nn.functional.linear import bilinear as bilinear
 from chainrule.nn.functional.linear import linear as linear
 from chainrule.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
