@@ -115,8 +115,8 @@ def hardsigmoid(xp, x):
 
 
 def _hardswish_back(xp: Any, g: Any, x: Any) -> Any:
-    inside = xp.where(x > -3, g * (x / 3 + 0.5), xp.zeros_like(g))
-    return xp.where(x < 3, inside, g)
+    inside = xp.where(x >= 3, g, g * (x / 3 + 0.5))
+    return xp.where(x <= -3, xp.zeros_like(g), inside)
 
 
 @op(vjp={"x": _hardswish_back}, check=Unary(-5.0, 5.0, reference=lambda x: x * np.clip(x + 3, 0, 6) / 6), floating=True)
@@ -135,7 +135,7 @@ def hardtanh(xp, x, *, min, max):
 
 
 @op(
-    vjp={"x": lambda xp, g, x, lambd: xp.where((x >= -lambd) & (x <= lambd), xp.zeros_like(g), g)},
+    vjp={"x": lambda xp, g, x, lambd: xp.where((x < -lambd) | (x > lambd), g, xp.zeros_like(g))},
     check=Unary(attributes=[{}, {"lambd": 0.9}], reference=lambda x, lambd=0.5: np.where(np.abs(x) <= lambd, 0, x)),
     public="hardshrink",
 )
@@ -151,7 +151,7 @@ def hardshrink(xp, x, *, lambd=0.5):
 
 
 @op(
-    vjp={"x": lambda xp, g, x, lambd: xp.where((x >= -lambd) & (x <= lambd), xp.zeros_like(g), g)},
+    vjp={"x": lambda xp, g, x, lambd: xp.where((x < -lambd) | (x > lambd), g, xp.zeros_like(g))},
     check=Unary(
         attributes=[{}, {"lambd": 0.9}],
         reference=lambda x, lambd=0.5: np.sign(x) * np.maximum(np.abs(x) - lambd, 0),
