@@ -59,11 +59,13 @@ def integer_functions(m: Any) -> dict[str, Callable[..., Any]]:
         return m.where(negative, inverse, power).astype(power.dtype)
 
     def bitwise_left_shift(x: Any, y: Any, /) -> Any:
+        _numbers(x)
         # what a processor does beyond these limits is its own affair
         inside = (y >= 0) & (y < 8 * x.dtype.itemsize)
         return m.bitwise_left_shift(x, m.where(inside, y, 0).astype(x.dtype)) * inside.astype(x.dtype)
 
     def bitwise_right_shift(x: Any, y: Any, /) -> Any:
+        _numbers(x)
         # as many places as there are bits leave the sign
         bits = 8 * x.dtype.itemsize
         inside = (y >= 0) & (y < bits)

@@ -241,4 +241,6 @@ def sigmoid(xp, x):
         >>> cr.sigmoid(cr.tensor([0.0, 2.0]))
         tensor([0.5000, 0.8808])
     """
+    if dtypes.is_complex(x.dtype):
+        return 1 / (xp.exp(-x) + 1)
     return xp.exp(xp.minimum(x, 0)) / (xp.exp(-xp.abs(x)) + 1)
