@@ -78,7 +78,7 @@ def standard_shims(m: Any) -> Shims:
 
     def _running(combine: Any, x: Any, axis: int) -> Any:
         """``combine`` of all elements up to each one; CuPy's ufuncs accumulate sums and products only."""
-        if m is np:
+        if m is np and isinstance(combine, np.ufunc):
             return combine.accumulate(x, axis=axis)
         lead: tuple[Any, ...] = (slice(None),) * axis
         out, step = m.copy(x), 1
@@ -94,8 +94,13 @@ def standard_shims(m: Any) -> Shims:
     def running_minimum(x: Any, /, *, axis: int) -> Any:
         return _running(m.minimum, x, axis)
 
+    def _complex_logaddexp(x: Any, y: Any) -> Any:
+        top = m.maximum(x.real, y.real)
+        top = m.where(m.isfinite(top), top, m.zeros_like(top))
+        return m.log(m.exp(x - top) + m.exp(y - top)) + top
+
     def running_logaddexp(x: Any, /, *, axis: int) -> Any:
-        return _running(m.logaddexp, x, axis)
+        return _running(_complex_logaddexp if x.dtype.kind == "c" else m.logaddexp, x, axis)
 
     def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
         # Array API 2024.12: a stable descending sort keeps the order of equal elements.
