@@ -78,7 +78,7 @@ def standard_shims(m: Any) -> Shims:
 
     def _running(combine: Any, x: Any, axis: int) -> Any:
         """``combine`` of all elements up to each one; CuPy's ufuncs accumulate sums and products only."""
-        if m is np and isinstance(combine, np.ufunc):
+        if m is np:
             return combine.accumulate(x, axis=axis)
         lead: tuple[Any, ...] = (slice(None),) * axis
         out, step = m.copy(x), 1
@@ -95,12 +95,20 @@ def standard_shims(m: Any) -> Shims:
         return _running(m.minimum, x, axis)
 
     def _complex_logaddexp(x: Any, y: Any) -> Any:
-        top = m.maximum(x.real, y.real)
-        top = m.where(m.isfinite(top), top, m.zeros_like(top))
-        return m.log(m.exp(x - top) + m.exp(y - top)) + top
+        # as PyTorch does: relative to the larger one, so that its imaginary part is not wrapped into (-pi, pi]
+        swap = x.real < y.real
+        top, low = m.where(swap, y, x), m.where(swap, x, y)
+        nothing = top.real == -np.inf
+        return m.where(nothing, top, m.log1p(m.exp(m.where(nothing, m.zeros_like(low), low - top))) + top)
 
     def running_logaddexp(x: Any, /, *, axis: int) -> Any:
-        return _running(_complex_logaddexp if x.dtype.kind == "c" else m.logaddexp, x, axis)
+        if x.dtype.kind != "c":
+            return _running(m.logaddexp, x, axis)
+        moved = m.moveaxis(x, axis, 0)
+        rows = [moved[0, ...]] if x.size else []
+        for i in range(1, x.shape[axis] if x.size else 0):  # in order: how often an angle wraps depends on it
+            rows.append(_complex_logaddexp(rows[-1], moved[i, ...]))
+        return m.moveaxis(m.stack(rows), 0, axis) if rows else m.copy(x)
 
     def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
         # Array API 2024.12: a stable descending sort keeps the order of equal elements.
