@@ -12,6 +12,7 @@ from chainrule.autograd.ops import convolution as convolution
 from chainrule.autograd.ops import convolution_nd as convolution_nd
 from chainrule.autograd.ops import correlation as correlation
 from chainrule.autograd.ops import cumulative as cumulative
+from chainrule.autograd.ops import determinants as determinants
 from chainrule.autograd.ops import diagonal as diagonal
 from chainrule.autograd.ops import differences as differences
 from chainrule.autograd.ops import einsum as einsum
@@ -28,6 +29,7 @@ from chainrule.autograd.ops import matrix_products as matrix_products
 from chainrule.autograd.ops import normalization as normalization
 from chainrule.autograd.ops import norms as norms
 from chainrule.autograd.ops import ordering as ordering
+from chainrule.autograd.ops import orthogonal_factors as orthogonal_factors
 from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import quantile as quantile
 from chainrule.autograd.ops import rectifiers as rectifiers
