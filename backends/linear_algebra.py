@@ -215,6 +215,7 @@ class LinearAlgebra:
     def eigvalsh(self, x: Any) -> Any:
         return self.eigh(x)[0] if 0 in x.shape else self._converging(self._m.linalg.eigvalsh, x)
 
+    @_of_halves
     def eig(self, x: Any) -> tuple[Any, Any]:
         """Eigenvalues and eigenvectors of any square matrices: always complex."""
         to = np.result_type(x.dtype, np.complex64)

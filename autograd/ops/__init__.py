@@ -15,6 +15,7 @@ from chainrule.autograd.ops import cumulative as cumulative
 from chainrule.autograd.ops import determinants as determinants
 from chainrule.autograd.ops import diagonal as diagonal
 from chainrule.autograd.ops import differences as differences
+from chainrule.autograd.ops import eigen as eigen
 from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
 from chainrule.autograd.ops import exponentials as exponentials
@@ -40,6 +41,7 @@ from chainrule.autograd.ops import rounding as rounding
 from chainrule.autograd.ops import searching as searching
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import signs as signs
+from chainrule.autograd.ops import singular_values as singular_values
 from chainrule.autograd.ops import slicing as slicing
 from chainrule.autograd.ops import softmax as softmax
 from chainrule.autograd.ops import solvers as solvers
