@@ -15,6 +15,7 @@ from chainrule.autograd.ops import cumulative as cumulative
 from chainrule.autograd.ops import determinants as determinants
 from chainrule.autograd.ops import diagonal as diagonal
 from chainrule.autograd.ops import differences as differences
+from chainrule.autograd.ops import distances as distances
 from chainrule.autograd.ops import eigen as eigen
 from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
@@ -25,6 +26,7 @@ from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import histogram as histogram
 from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
+from chainrule.autograd.ops import least_squares as least_squares
 from chainrule.autograd.ops import linalg as linalg
 from chainrule.autograd.ops import matrix_products as matrix_products
 from chainrule.autograd.ops import normalization as normalization
