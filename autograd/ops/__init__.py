@@ -12,12 +12,14 @@ from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
 from chainrule.autograd.ops import linalg as linalg
+from chainrule.autograd.ops import masks as masks
 from chainrule.autograd.ops import normalization as normalization
 from chainrule.autograd.ops import ordering as ordering
 from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
 from chainrule.autograd.ops import reorder as reorder
+from chainrule.autograd.ops import scatter as scatter
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import slicing as slicing
 from chainrule.autograd.ops import softmax as softmax
