@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from chainrule.autograd.inplace import make_inplace
+from chainrule.autograd.inplace import make_inplace, make_inplace_view
 from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import PUBLIC_NAMES, Op
 from chainrule.autograd.runtime import describe
@@ -49,15 +49,21 @@ def publish(op: Op, *, inplace: bool, method: bool) -> None:
             _attach(f"{name}_", make_inplace(name, function, op), method)
 
 
-def function(names: str = "", *, method: bool = True, inplace: bool = False, publish: bool = True) -> Callable[[F], F]:
-    """Publish a handwritten function, composed of ops, under PyTorch's names (default: its own)."""
+def function(
+    names: str = "", *, method: bool = True, inplace: bool | str = False, publish: bool = True
+) -> Callable[[F], F]:
+    """Publish a handwritten function, composed of ops, under PyTorch's names (default: its own).
+
+    ``inplace`` also makes the ``name_`` twins: True for those that write, ``"view"`` for those that change the shape.
+    """
 
     def decorate(f: F) -> F:
         for name in (names or f.__name__).split():
             if publish:
                 _attach(name, f, method, _checked(name, f))
             if inplace:
-                _attach(f"{name}_", make_inplace(name, f, None), method)
+                twin = make_inplace_view(name, f) if inplace == "view" else make_inplace(name, f, None)
+                _attach(f"{name}_", twin, method)
         return f
 
     return decorate

@@ -1,6 +1,7 @@
 """The declarations of all ops, by topic; importing this package fills the registry."""
 
 from chainrule.autograd.ops import arithmetic as arithmetic
+from chainrule.autograd.ops import as_strided as as_strided
 from chainrule.autograd.ops import border as border
 from chainrule.autograd.ops import comparison as comparison
 from chainrule.autograd.ops import convert as convert
@@ -19,6 +20,7 @@ from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
 from chainrule.autograd.ops import reorder as reorder
+from chainrule.autograd.ops import resizing as resizing
 from chainrule.autograd.ops import scatter as scatter
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import slicing as slicing
