@@ -7,6 +7,7 @@ read from the base afterwards flows through the write.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from chainrule.autograd import dtypes
@@ -41,6 +42,12 @@ def make_inplace(name: str, function: Any, op: Op | None) -> Any:
     return inplace
 
 
+def has_sharers(t: Tensor) -> bool:
+    """Whether other tensors, or saved ones, share the memory of a tensor: they share its version counter."""
+    # one reference is the tensor's, one the argument of getrefcount
+    return t._counter is not None and sys.getrefcount(t._counter) > 2
+
+
 def make_inplace_view(name: str, function: Any) -> Any:
     """The twin ``name_`` of a function that gives a view: the tensor itself becomes that view of what it was."""
 
@@ -51,7 +58,7 @@ def make_inplace_view(name: str, function: Any) -> Any:
         if tracked:
             _check_recorded(f"{name}_", input)
         leaf = input._node if type(input._node) is Leaf else None
-        if leaf is not None and input._counter is not None:
+        if leaf is not None and has_sharers(input):
             raise RuntimeError(f"{name}_: this leaf has views or was detached; change it before those are made")
         before = Tensor._alias(input)  # it takes the place of the tensor as the base of its views
         before._view, before._node = input._view, None if leaf is not None else input._node

@@ -75,9 +75,9 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         if low or high:
             length = shape[d]
             if mode == "circular" and min(low, high) < 0:  # the rest is wrapped around once the edge is cut off
-                cut = slice(max(-low, 0), length - max(-high, 0))
-                input = getitem_of(input, ((slice(None),) * d + (cut,)))
-                length, low, high = cut.stop - cut.start, max(low, 0), max(high, 0)
+                first, last = max(-low, 0), length - max(-high, 0)
+                input = getitem_of(input, ((slice(None),) * d + (slice(first, last),)))
+                length, low, high = last - first, max(low, 0), max(high, 0)
             positions = _positions(mode, length, low, high)
             where = input._device.asarray(positions) if input._device.type == "cpu" else None
             if where is None:

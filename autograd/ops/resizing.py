@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.inplace import check_memory, make_inplace_view
+from chainrule.autograd.inplace import check_memory, has_sharers, make_inplace_view
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import sizes_given
 from chainrule.autograd.public import function, method_only
@@ -37,16 +37,17 @@ def _resize(input: Tensor, *sizes: Any, memory_format: Any = None, **named: Any)
         raise RuntimeError(f"resize_: sizes must not be negative, got {shape}")
     if shape == tuple(input._data.shape):
         return input
-    if math.prod(shape) <= input._data.size:
+    if math.prod(shape) <= input._data.size and (input._view is not None or has_sharers(input)):
         _cut(input, shape)
         return input
-    if input._data.size and (input._view is not None or input._counter is not None):
+    if input._data.size and (input._view is not None or has_sharers(input)):
         raise RuntimeError(
             f"resize_: memory that is shared with other tensors cannot grow from shape {tuple(input.shape)} to {shape}"
         )
     xp = input._device.xp
     new = xp.empty((math.prod(shape),), dtype=input._data.dtype)
-    new[: input._data.size] = xp.reshape(input._data, (-1,))
+    kept = min(math.prod(shape), input._data.size)
+    new[:kept] = xp.reshape(input._data, (-1,))[:kept]
     input._data, input._view = xp.reshape(new, shape), None
     bump(input)
     return input
@@ -61,9 +62,7 @@ def _resize_as(input: Tensor, the_template: Tensor, memory_format: Any = None) -
 @method_only("set_")
 def _set(input: Tensor, *source: Any, **named: Any) -> Tensor:
     """Refused: a tensor cannot be put on other memory; assign to ``.data``, or use ``copy_``."""
-    raise RuntimeError(
-        "set_: a tensor cannot be put on other memory; assign to .data, or copy the elements with copy_()"
-    )
+    raise RuntimeError("set_: a tensor cannot be put on other memory; assign to .data, or use copy_()")
 
 
 def _on_host(caller: str, input: Tensor) -> None:

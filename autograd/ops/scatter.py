@@ -113,7 +113,7 @@ def _extreme_rules(xp: Any, g: Any, x: Any, index: Any, src: Any, out: Any, axis
 
 
 def _extreme(name: str, f: str, reference: Any, doc: str) -> None:
-    def forward(xp, x, index, src, *, axis):  # type: ignore[no-untyped-def]
+    def forward(xp, x, index, src, *, axis):
         return combine_at(xp, x, index, src, axis, getattr(xp, f))
 
     forward.__doc__ = doc
