@@ -16,6 +16,7 @@ from chainrule.autograd.ops import diagonal as diagonal
 from chainrule.autograd.ops import differences as differences
 from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
+from chainrule.autograd.ops import embedding as embedding
 from chainrule.autograd.ops import exponentials as exponentials
 from chainrule.autograd.ops import extremes as extremes
 from chainrule.autograd.ops import folding as folding
@@ -49,6 +50,7 @@ from chainrule.autograd.ops import special_polynomials as special_polynomials
 from chainrule.autograd.ops import stacking as stacking
 from chainrule.autograd.ops import statistics as statistics
 from chainrule.autograd.ops import tiling as tiling
+from chainrule.autograd.ops import triangular_factors as triangular_factors
 from chainrule.autograd.ops import trigonometry as trigonometry
 from chainrule.autograd.ops import unique as unique
 from chainrule.autograd.ops import windows as windows
