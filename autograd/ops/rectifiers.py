@@ -104,9 +104,10 @@ def _clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
+        # written so that NaN is passed on, of the element and of the bound
         if min is not None:
-            input = _where(input < min, min, input)
-        return input if max is None else _where(input > max, max, input)
+            input = _where((input >= min) | (input != input), input, min)
+        return input if max is None else _where((input <= max) | (input != input), input, max)
     if dtypes.category(input._data.dtype) < 2 and any(isinstance(v, float) for v in (min, max)):
         input = input.to(dtypes.get_default_dtype())
     return xp_of_tensors.clip(input, min=min, max=max)
