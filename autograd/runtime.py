@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CONSTANTS_KEPT = 4096
+#: of one tensor, the lines of how many in-place changes are remembered
+_CHANGES_KEPT = 32
 
 #: the kinds of errors that keep their type when they are told again with the op's name
 _EXPLAINED: tuple[type[Exception], ...] = (
@@ -63,8 +65,14 @@ def counter_of(t: Tensor) -> list[int]:
 
 
 def bump(t: Tensor) -> None:
-    """Count an in-place change."""
-    counter_of(t)[0] += 1
+    """Count an in-place change; its line is kept while lines are."""
+    counter = counter_of(t)
+    counter[0] += 1
+    if tracer.locate is not None:
+        changes: list[Any] = counter
+        changes.append((counter[0], tracer.locate()))
+        if len(changes) > _CHANGES_KEPT:
+            del changes[1]
 
 
 def wrap(array: Any, device: Device, node: Any = None) -> Tensor:
