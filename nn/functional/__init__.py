@@ -40,6 +40,8 @@ from chainrule.nn.functional.adaptive import fractional_max_pool3d as fractional
 from chainrule.nn.functional.adaptive import max_unpool1d as max_unpool1d
 from chainrule.nn.functional.adaptive import max_unpool2d as max_unpool2d
 from chainrule.nn.functional.adaptive import max_unpool3d as max_unpool3d
+from chainrule.nn.functional.attention import multi_head_attention_forward as multi_head_attention_forward
+from chainrule.nn.functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from chainrule.nn.functional.convolution import conv1d as conv1d
 from chainrule.nn.functional.convolution import conv2d as conv2d
 from chainrule.nn.functional.convolution import conv3d as conv3d

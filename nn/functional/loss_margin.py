@@ -168,7 +168,7 @@ def triplet_margin_loss(
         >>> import chainrule as cr
         >>> from chainrule.nn import functional as F
         >>> F.triplet_margin_loss(cr.tensor([[0.0]]), cr.tensor([[1.0]]), cr.tensor([[3.0]]), margin=4.0)
-        tensor(2.0000)
+        tensor(2.)
     """
     caller = "triplet_margin_loss"
     reduction = legacy(caller, size_average, reduce, reduction)
