@@ -99,6 +99,7 @@ def _later(op: Op, name: str, part: str) -> Any:
 
 _HELPERS: dict[str, Any] = {
     "__builtins__": builtins,
+    "__name__": "chainrule.autograd.generated",  # the module that warnings are said to come from
     "Tensor": Tensor,
     "FLOAT32": np.dtype(np.float32),
     "new": object.__new__,
@@ -118,7 +119,7 @@ _HELPERS: dict[str, Any] = {
     "in_float32": runtime.in_float32,
     "harmonise": runtime.harmonise,
     "to_floating": runtime.to_floating,
-    "mixed_devices": runtime.mixed_devices,
+    "on_one_device": runtime.on_one_device,
     "explain": runtime.explain,
     "unbroadcast": runtime.unbroadcast,
     "own_layout": runtime.own_layout,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.modes import enable_grad, mode, no_grad
+from chainrule.autograd.modes import mode, no_grad
 from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot, stale
-from chainrule.autograd.runtime import bump, counter_of, tracked_node, where, wrap
+from chainrule.autograd.runtime import bump, conjugated, counter_of, tracked_node, where, wrap
 from chainrule.autograd.tensor import Tensor
 
 
@@ -96,8 +96,7 @@ class FunctionNode(Node):
             return self._run(g, raw=True)
 
     def run_taped(self, g: Any, needed: Any) -> tuple[Any, ...]:
-        with enable_grad():
-            return self._run(g, raw=False)
+        return self._run(g, raw=False)
 
     def _run(self, g: Any, raw: bool) -> tuple[Any, ...]:
         parts = g if isinstance(g, list) else [g]
@@ -105,8 +104,9 @@ class FunctionNode(Node):
         for part, (shape, dtype) in zip(parts, self.output_meta, strict=True):
             if part is None and self.ctx._materialize:
                 part = wrap(self.device.xp.zeros(shape, dtype=dtype), self.device)
-            elif part is not None and not isinstance(part, Tensor):
-                part = wrap(part, self.device)
+            elif part is not None:
+                part = conjugated(part, self.device)  # user code sees PyTorch's convention
+                part = part if isinstance(part, Tensor) else wrap(part, self.device)
             tensors.append(part)
         found = self.function.backward(self.ctx, *tensors)
         results = list(found) if isinstance(found, tuple) else [found]
@@ -136,8 +136,8 @@ class FunctionNode(Node):
                         f"which has shape {tuple(shape)}"
                     ) from None
             if r._data.dtype != dtype:
-                r = r.to(dtype)
-            checked.append(r._data if raw else r)
+                r = (r.real if r.is_complex() and dtype.kind != "c" else r).to(dtype)
+            checked.append(conjugated(r._data if raw else r, self.device))
         return tuple(checked)
 
     def release(self) -> None:

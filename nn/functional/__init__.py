@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
 from chainrule.nn.functional.activation import celu as celu
@@ -64,6 +65,18 @@ from chainrule.nn.functional.folding import native_channel_shuffle as native_cha
 from chainrule.nn.functional.folding import pixel_shuffle as pixel_shuffle
 from chainrule.nn.functional.folding import pixel_unshuffle as pixel_unshuffle
 from chainrule.nn.functional.folding import unfold as unfold
+from chainrule.nn.functional.gates import apl as apl
+from chainrule.nn.functional.gates import glu as glu
+from chainrule.nn.functional.gates import gumbel_softmax as gumbel_softmax
+from chainrule.nn.functional.gates import maxout as maxout
+from chainrule.nn.functional.inplace import celu_ as celu_
+from chainrule.nn.functional.inplace import elu_ as elu_
+from chainrule.nn.functional.inplace import hardtanh_ as hardtanh_
+from chainrule.nn.functional.inplace import leaky_relu_ as leaky_relu_
+from chainrule.nn.functional.inplace import relu_ as relu_
+from chainrule.nn.functional.inplace import rrelu_ as rrelu_
+from chainrule.nn.functional.inplace import selu_ as selu_
+from chainrule.nn.functional.inplace import threshold_ as threshold_
 from chainrule.nn.functional.interpolation import interpolate as interpolate
 from chainrule.nn.functional.interpolation import upsample as upsample
 from chainrule.nn.functional.interpolation import upsample_bilinear as upsample_bilinear
@@ -110,5 +123,11 @@ from chainrule.nn.functional.pooling import max_pool2d as max_pool2d
 from chainrule.nn.functional.pooling import max_pool2d_with_indices as max_pool2d_with_indices
 from chainrule.nn.functional.pooling import max_pool3d as max_pool3d
 from chainrule.nn.functional.pooling import max_pool3d_with_indices as max_pool3d_with_indices
+from chainrule.nn.functional.shrink import hardshrink as hardshrink
+from chainrule.nn.functional.shrink import rrelu as rrelu
+from chainrule.nn.functional.shrink import softshrink as softshrink
+from chainrule.nn.functional.shrink import threshold as threshold
 from chainrule.nn.functional.vision import affine_grid as affine_grid
 from chainrule.nn.functional.vision import grid_sample as grid_sample
+
+__getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())
