@@ -51,14 +51,14 @@ from chainrule.nn.functional.convolution import conv_transpose1d as conv_transpo
 from chainrule.nn.functional.convolution import conv_transpose2d as conv_transpose2d
 from chainrule.nn.functional.convolution import conv_transpose3d as conv_transpose3d
 from chainrule.nn.functional.ctc import ctc_loss as ctc_loss
-from chainrule.nn.functional.dropout import alpha_dropout as alpha_dropout
-from chainrule.nn.functional.dropout import dropout as dropout
-from chainrule.nn.functional.dropout import dropout1d as dropout1d
-from chainrule.nn.functional.dropout import dropout2d as dropout2d
-from chainrule.nn.functional.dropout import dropout3d as dropout3d
-from chainrule.nn.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
-from chainrule.nn.functional.embedding import embedding as embedding
-from chainrule.nn.functional.embedding import embedding_bag as embedding_bag
+from chainrule.nn.functional.dropouts import alpha_dropout as alpha_dropout
+from chainrule.nn.functional.dropouts import dropout as dropout
+from chainrule.nn.functional.dropouts import dropout1d as dropout1d
+from chainrule.nn.functional.dropouts import dropout2d as dropout2d
+from chainrule.nn.functional.dropouts import dropout3d as dropout3d
+from chainrule.nn.functional.dropouts import feature_alpha_dropout as feature_alpha_dropout
+from chainrule.nn.functional.embeddings import embedding as embedding
+from chainrule.nn.functional.embeddings import embedding_bag as embedding_bag
 from chainrule.nn.functional.folding import channel_shuffle as channel_shuffle
 from chainrule.nn.functional.folding import fold as fold
 from chainrule.nn.functional.folding import native_channel_shuffle as native_channel_shuffle
@@ -81,8 +81,8 @@ from chainrule.nn.functional.interpolation import interpolate as interpolate
 from chainrule.nn.functional.interpolation import upsample as upsample
 from chainrule.nn.functional.interpolation import upsample_bilinear as upsample_bilinear
 from chainrule.nn.functional.interpolation import upsample_nearest as upsample_nearest
-from chainrule.nn.functional.linear import bilinear as bilinear
-from chainrule.nn.functional.linear import linear as linear
+from chainrule.nn.functional.linear_maps import bilinear as bilinear
+from chainrule.nn.functional.linear_maps import linear as linear
 from chainrule.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
 from chainrule.nn.functional.loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from chainrule.nn.functional.loss import gaussian_nll_loss as gaussian_nll_loss
@@ -131,3 +131,7 @@ from chainrule.nn.functional.vision import affine_grid as affine_grid
 from chainrule.nn.functional.vision import grid_sample as grid_sample
 
 __getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())
+
+# publish the functions that PyTorch has as torch.f too
+from chainrule.nn.functional import recurrent as recurrent  # isort: skip
+from chainrule.nn.functional import torch_names as torch_names  # isort: skip

@@ -11,8 +11,8 @@ from chainrule.autograd.public import FUNCTIONS
 from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn.functional.arguments import need_tensor, need_tensor_or_none
-from chainrule.nn.functional.dropout import dropout
-from chainrule.nn.functional.linear import linear
+from chainrule.nn.functional.dropouts import dropout
+from chainrule.nn.functional.linear_maps import linear
 
 
 def _repeated(x: Any, times: int) -> Any:

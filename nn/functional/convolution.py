@@ -332,7 +332,7 @@ def conv_transpose3d(
 
 
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
-    """:func:`conv1d` of sequences in the order time, batch, channels: (T, N, C) with weight (l, C, K) and bias (K).
+    """Convolution of sequences in the order time, batch, channels: (T, N, C) with weight (l, C, K) and bias (K).
 
     Raises RuntimeError when shapes do not fit.
 

@@ -13,7 +13,7 @@ from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import ops as ops  # declares the losses' ops
 from chainrule.nn.functional.arguments import need_tensor
-from chainrule.nn.functional.linear import linear
+from chainrule.nn.functional.linear_maps import linear
 from chainrule.nn.functional.reduction import asynchronous, legacy, reduce_loss
 
 

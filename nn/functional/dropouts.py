@@ -181,7 +181,7 @@ def alpha_dropout(
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
-    """:func:`alpha_dropout` of whole channels: (N, C, ...).
+    """Dropout of whole channels after SELU: :func:`alpha_dropout` of (N, C, ...).
 
     Raises ValueError when ``p`` is outside [0, 1].
 
