@@ -92,7 +92,7 @@ def scaled_dot_product_attention(
     weights = _softmax(scores, attn_mask is not None)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
-    return xp.matmul(weights, value)  # type: ignore[no-any-return]
+    return xp.matmul(weights, value)
 
 
 def _masked(caller: str, scores: Any, mask: Any) -> Any:
@@ -104,9 +104,7 @@ def _masked(caller: str, scores: Any, mask: Any) -> Any:
     else:
         out = scores + (mask if mask._data.dtype == scores._data.dtype else mask.to(scores.dtype))
     if out._data.shape[-2:] != scores._data.shape[-2:]:
-        raise RuntimeError(
-            f"{caller}: attn_mask must broadcast to {tuple(scores.shape)}, got {describe(mask)}"
-        )
+        raise RuntimeError(f"{caller}: attn_mask must broadcast to {tuple(scores.shape)}, got {describe(mask)}")
     return out
 
 
@@ -278,7 +276,9 @@ def multi_head_attention_forward(
     sources = k._data.shape[1]
     if padding is not None:
         if tuple(padding._data.shape) != (batch, sources):
-            raise RuntimeError(f"{caller}: key_padding_mask must have shape ({batch}, {sources}), got {describe(padding)}")
+            raise RuntimeError(
+                f"{caller}: key_padding_mask must have shape ({batch}, {sources}), got {describe(padding)}"
+            )
         spread = xp.broadcast_to(padding.reshape(batch, 1, 1, sources), shape=(batch, num_heads, 1, sources))
         spread = xp.reshape(spread, shape=(batch * num_heads, 1, sources))
         mask = spread if mask is None else mask + spread

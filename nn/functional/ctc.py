@@ -102,7 +102,7 @@ def ctc_loss(
         loss = xp.where(infinite, wrap(device.xp.zeros((), dtype=loss._data.dtype), device), loss)
     if reduction == "mean":
         sizes = device.xp.asarray(np.maximum(counts, 1), dtype=loss._data.dtype)
-        return xp.mean(loss / wrap(sizes, device))  # type: ignore[no-any-return]
+        return xp.mean(loss / wrap(sizes, device))
     return reduce_loss(caller, loss.squeeze(0) if single else loss, reduction)
 
 

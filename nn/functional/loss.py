@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from chainrule.autograd import dtypes
 from chainrule.autograd.op import traced as xp
-from chainrule.autograd.runtime import describe, wrap
+from chainrule.autograd.runtime import wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import ops as ops  # declares the losses' ops
 from chainrule.nn.functional.arguments import need_tensor
@@ -167,7 +166,7 @@ def kl_div(
         undefined = input._device.xp.where(t._data < 0, float("nan"), 0.0)  # the logarithm of a negative number
         loss = own + wrap(input._device.xp.astype(undefined, t._data.dtype), input._device) - t * input
     if reduction == "batchmean":
-        return xp.sum(loss) / (input._data.shape[0] if input._data.ndim else 1)  # type: ignore[no-any-return]
+        return xp.sum(loss) / (input._data.shape[0] if input._data.ndim else 1)
     return reduce_loss(caller, loss, reduction)
 
 
@@ -246,9 +245,10 @@ def gaussian_nll_loss(
     if tuple(var._data.shape) != shape:
         if tuple(var._data.shape) == shape[:-1]:
             var = var.unsqueeze(-1)
-        elif len(var._data.shape) != len(shape) or sum(
-            [n for m, n in zip(shape, var._data.shape, strict=True) if m != n]
-        ) != 1:
+        elif (
+            len(var._data.shape) != len(shape)
+            or sum([n for m, n in zip(shape, var._data.shape, strict=True) if m != n]) != 1
+        ):
             raise ValueError(
                 f"{caller}: var must have the input's shape {shape}, that without its last dimension, or that with "
                 f"length 1 in one dimension, got {tuple(var.shape)}"

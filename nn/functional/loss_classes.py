@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import traced as xp
 from chainrule.autograd.runtime import describe, wrap

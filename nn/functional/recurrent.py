@@ -171,12 +171,12 @@ def lstm(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
         >>> cr.lstm(cr.ones(4, 1, 3), (state, state), params, True, 1, 0.0, False, False, False)[0].shape
         (4, 1, 2)
     """
-    return _run("lstm", _lstm_step, args, 2)  # type: ignore[return-value]
+    return _run("lstm", _lstm_step, args, 2)
 
 
 def _single(name: str, step: Step, gates: int, what: str) -> None:
     def network(*args: Any) -> tuple[Tensor, Tensor]:
-        return _run(name, step, args, 1)  # type: ignore[return-value]
+        return _run(name, step, args, 1)
 
     network.__name__ = network.__qualname__ = name
     network.__doc__ = f"""{what}
@@ -226,7 +226,7 @@ def _cell(name: str, step: Step, gates: int, what: str) -> None:
     def cell(
         input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
     ) -> Tensor:
-        return step(linear(input, w_ih, b_ih), (hx,), w_hh, b_hh, None)[0]  # type: ignore[no-any-return]
+        return step(linear(input, w_ih, b_ih), (hx,), w_hh, b_hh, None)[0]
 
     cell.__name__ = cell.__qualname__ = name
     cell.__doc__ = f"""{what}: input (N, F) or (F) and state (N, H) or (H) give the new state.

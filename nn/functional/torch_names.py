@@ -58,7 +58,7 @@ def max_pool1d_with_indices(
         >>> cr.max_pool1d_with_indices(cr.tensor([[1.0, 2.0, 4.0, 3.0]]), 2)[1]
         tensor([[1, 2]])
     """
-    return pooling.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[no-any-return]
+    return pooling.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
 @function(method=False)
@@ -70,7 +70,7 @@ def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor
         >>> cr.adaptive_max_pool1d(cr.tensor([[1.0, 5.0, 3.0, 2.0]]), 2)[0]
         tensor([[5., 3.]])
     """
-    return adaptive.adaptive_max_pool1d(input, output_size, True)  # type: ignore[no-any-return]
+    return adaptive.adaptive_max_pool1d(input, output_size, True)
 
 
 @function(method=False)
@@ -178,7 +178,7 @@ def instance_norm(
 
 def _dropout(name: str, run: Any, what: str) -> None:
     def f(input: Tensor, p: float, train: bool) -> Tensor:
-        return run(input, p, train)  # type: ignore[no-any-return]
+        return run(input, p, train)
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"""{what}
@@ -345,9 +345,7 @@ def triplet_margin_loss(
 
 
 @function(method=False)
-def poisson_nll_loss(
-    input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int
-) -> Tensor:
+def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int) -> Tensor:
     """``exp(x) - t * x``, the negative log-likelihood of counts; the reduction is 0 (none), 1 (mean) or 2 (sum).
 
     Example:
