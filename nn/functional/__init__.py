@@ -130,8 +130,8 @@ from chainrule.nn.functional.shrink import threshold as threshold
 from chainrule.nn.functional.vision import affine_grid as affine_grid
 from chainrule.nn.functional.vision import grid_sample as grid_sample
 
-__getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())
-
 # publish the functions that PyTorch has as torch.f too
 from chainrule.nn.functional import recurrent as recurrent  # isort: skip
 from chainrule.nn.functional import torch_names as torch_names  # isort: skip
+
+__getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())
