@@ -22,7 +22,7 @@ from chainrule.autograd.op import Op, traced
 from chainrule.autograd.saved import restored, restored_all
 from chainrule.autograd.source import apply_lines, camel_case, local_name, node_lines, node_slots, saved_tensors
 from chainrule.autograd.tensor import Tensor
-from chainrule.autograd.watch import watch
+from chainrule.autograd.watch import unrecorded, watch
 
 
 def prepare(op: Op) -> None:
@@ -107,7 +107,9 @@ _HELPERS: dict[str, Any] = {
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
+    "tracer": runtime.tracer,
     "watch": watch,
+    "unrecorded": unrecorded,
     "view_edge": runtime.view_edge,
     "next_sequence": next_sequence,
     "new_output_slot": new_output_slot,
