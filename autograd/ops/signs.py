@@ -28,6 +28,7 @@ def signbit(xp, x):
 
 
 def _copysign_back(xp: Any, g: Any, x: Any, out: Any) -> Any:
+    """``where(x == 0, 0, g * (out / x))``."""
     zero = x == 0
     return xp.where(zero, xp.zeros_like(g), g * (out / xp.where(zero, xp.ones_like(x), x)))
 
