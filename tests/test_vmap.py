@@ -99,7 +99,8 @@ def weighted(op, sample):
 
 def differentiable_arguments(op, args):
     names = [*op.parameters, *([op.variadic] * (len(args) - len(op.parameters)) if op.variadic else [])]
-    return tuple(j for j, a in enumerate(args) if a.is_floating_point() and names[j] in op.rules)
+    rules = op.rules.keys() - set(op.check.constant)
+    return tuple(j for j, a in enumerate(args) if a.is_floating_point() and names[j] in rules)
 
 
 def summed(total, dims=0):
