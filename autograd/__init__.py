@@ -1,6 +1,8 @@
 """Tensor, operations, and the backward pass."""
 
 from chainrule.autograd import creation as creation
+from chainrule.autograd import functional as functional
+from chainrule.autograd import graph as graph
 from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops  # declares every op
 from chainrule.autograd import queries as queries

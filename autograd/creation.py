@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.batching.array import extremes
 from chainrule.autograd.ops.shape import integers
 from chainrule.autograd.public import function, method_only
 from chainrule.autograd.runtime import wrap
@@ -345,14 +346,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if dtypes.category(tensor._data.dtype) != 1:
         raise RuntimeError(f"one_hot: expected integer classes, got {tensor.dtype}")
     size = tensor._data.size
-    if size and int(tensor._data.min()) < 0:
+    low, high = map(int, extremes(tensor._data)) if size else (0, -1)
+    if low < 0:
         raise RuntimeError("one_hot: classes must not be negative")
-    highest = int(tensor._data.max()) if size else -1
     if num_classes == -1:
         if not size:
             raise RuntimeError("one_hot: num_classes cannot be found from an empty tensor; pass it")
-        num_classes = highest + 1
-    if highest >= num_classes:
-        raise RuntimeError(f"one_hot: class {highest} is not below num_classes {num_classes}")
+        num_classes = high + 1
+    if high >= num_classes:
+        raise RuntimeError(f"one_hot: class {high} is not below num_classes {num_classes}")
     xp = tensor._device.xp
     return wrap(xp.astype(tensor._data[..., None] == xp.arange(num_classes), np.int64), tensor._device)

@@ -215,6 +215,7 @@ class LinearAlgebra:
     def eigvalsh(self, x: Any) -> Any:
         return self.eigh(x)[0] if 0 in x.shape else self._converging(self._m.linalg.eigvalsh, x)
 
+    @_of_halves
     def eig(self, x: Any) -> tuple[Any, Any]:
         """Eigenvalues and eigenvectors of any square matrices: always complex."""
         to = np.result_type(x.dtype, np.complex64)
@@ -225,7 +226,7 @@ class LinearAlgebra:
 
     @_of_halves
     def lu_factor(self, x: Any) -> tuple[Any, Any, Any, Any]:
-        """L and U in one matrix, LAPACK's pivots (from 1), the order of the rows they mean, and info."""
+        """L and U in one matrix, LAPACK's pivots (from 1), the order of the rows that they mean, and info."""
         return self._one_by_one(_lu_of_one, x)
 
     @_of_halves
@@ -239,14 +240,21 @@ class LinearAlgebra:
         made = self._one_by_one(lambda a: _ldl_of_one(a, hermitian), x)
         return made[0], made[1], made[2]
 
+    def pivots_to_order(self, pivots: Any, rows: int) -> Any:
+        """The order of the rows that LAPACK's pivots (..., K) mean: row i of the product is row order[i]."""
+        host = self._to_host(pivots)
+        order = np.empty((*host.shape[:-1], rows), np.int64)
+        for at in _indices(host.shape[:-1]):
+            order[at] = _order_of_one(host[at] - 1, rows)
+        return self._from_host(order)
+
     def ldl_solve(self, x: Any, pivots: Any, y: Any, hermitian: bool) -> Any:
         """``z`` with ``A @ z = y`` where x and pivots are the LDL of A."""
+        if 0 in y.shape:
+            return self._m.zeros_like(y)
 
         def solve_one(ldl: np.ndarray, ipiv: np.ndarray, b: np.ndarray) -> tuple[np.ndarray]:
-            if not b.size:
-                return (np.zeros_like(b),)
-            trs = _lapack("hetrs" if hermitian and ldl.dtype.kind == "c" else "sytrs", ldl)
-            return (trs(ldl, ipiv[:, 0], b, lower=1)[0],)
+            return (_ldl_solve_one(ldl, ipiv[:, 0], b, np.conj if hermitian else np.positive),)
 
         return self._one_by_one(solve_one, x, pivots[..., None], y)[0]
 
@@ -275,10 +283,14 @@ def _lu_of_one(a: np.ndarray) -> tuple[Any, ...]:
     if not a.size:
         return a, np.zeros(0, np.int32), np.arange(m), np.int32(0)
     lu, swaps, info = _lapack("getrf", a)(a)
-    order = np.arange(m)
+    return lu, (swaps + 1).astype(np.int32), _order_of_one(swaps, m), np.int32(info)
+
+
+def _order_of_one(swaps: np.ndarray, rows: int) -> np.ndarray:
+    order = np.arange(rows)
     for i, other in enumerate(swaps):
         order[[i, other]] = order[[other, i]]
-    return lu, (swaps + 1).astype(np.int32), order, np.int32(info)
+    return order
 
 
 def _geqrf_of_one(a: np.ndarray) -> tuple[Any, ...]:
@@ -294,3 +306,28 @@ def _ldl_of_one(a: np.ndarray, hermitian: bool) -> tuple[Any, ...]:
     trf = _lapack("hetrf" if hermitian and a.dtype.kind == "c" else "sytrf", a)
     ldl, pivots, info = trf(a, lower=1)
     return np.tril(ldl), pivots.astype(np.int32), np.int32(info)
+
+
+def _ldl_solve_one(ldl: np.ndarray, pivots: np.ndarray, b: np.ndarray, other: Any) -> np.ndarray:
+    """Columns of L forward, then blocks of D, then rows of L^T (``other`` conjugates them) backward.
+
+    A positive pivot is a 1 x 1 block of D and exchanges its row with that one; two equal negative ones are a 2 x 2
+    block whose second row is exchanged.
+    """
+    out, n = b.copy(), ldl.shape[0]
+    blocks, k = [], 0
+    while k < n:
+        size = 1 if pivots[k] > 0 else 2
+        blocks.append((k, k + size))
+        k += size
+    for start, end in blocks:
+        swap = abs(int(pivots[start])) - 1
+        out[[end - 1, swap]] = out[[swap, end - 1]]
+        out[end:] -= ldl[end:, start:end] @ out[start:end]
+        block = np.tril(ldl[start:end, start:end])
+        out[start:end] = np.linalg.solve(block + other(np.tril(block, -1).T), out[start:end])
+    for start, end in reversed(blocks):
+        swap = abs(int(pivots[start])) - 1
+        out[start:end] -= other(ldl[end:, start:end].T) @ out[end:]
+        out[[end - 1, swap]] = out[[swap, end - 1]]
+    return out

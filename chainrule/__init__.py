@@ -19,6 +19,7 @@ from chainrule import autograd as autograd
 from chainrule import backends as backends
 from chainrule import cuda as cuda
 from chainrule import fft as fft
+from chainrule import func as func
 from chainrule import linalg as linalg
 from chainrule import nn as nn
 from chainrule import optim as optim
@@ -72,6 +73,8 @@ from chainrule.autograd.queries import iinfo as iinfo
 from chainrule.autograd.random import Generator as Generator
 from chainrule.autograd.tensor import Size as Size
 from chainrule.autograd.tensor import Tensor as Tensor
+from chainrule.autograd.vmap import vmap as vmap
+from chainrule.autograd.why import why_no_grad as why_no_grad
 from chainrule.backends.devices import device as device
 from chainrule.backends.devices import get_default_device as get_default_device
 from chainrule.backends.devices import set_default_device as set_default_device

@@ -54,6 +54,8 @@ from chainrule.nn.functional.dropout import dropout1d as dropout1d
 from chainrule.nn.functional.dropout import dropout2d as dropout2d
 from chainrule.nn.functional.dropout import dropout3d as dropout3d
 from chainrule.nn.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
+from chainrule.nn.functional.embedding import embedding as embedding
+from chainrule.nn.functional.embedding import embedding_bag as embedding_bag
 from chainrule.nn.functional.folding import channel_shuffle as channel_shuffle
 from chainrule.nn.functional.folding import fold as fold
 from chainrule.nn.functional.folding import native_channel_shuffle as native_channel_shuffle
@@ -72,6 +74,10 @@ from chainrule.nn.functional.inplace import relu_ as relu_
 from chainrule.nn.functional.inplace import rrelu_ as rrelu_
 from chainrule.nn.functional.inplace import selu_ as selu_
 from chainrule.nn.functional.inplace import threshold_ as threshold_
+from chainrule.nn.functional.interpolation import interpolate as interpolate
+from chainrule.nn.functional.interpolation import upsample as upsample
+from chainrule.nn.functional.interpolation import upsample_bilinear as upsample_bilinear
+from chainrule.nn.functional.interpolation import upsample_nearest as upsample_nearest
 from chainrule.nn.functional.linear import bilinear as bilinear
 from chainrule.nn.functional.linear import linear as linear
 from chainrule.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
@@ -105,5 +111,7 @@ from chainrule.nn.functional.shrink import hardshrink as hardshrink
 from chainrule.nn.functional.shrink import rrelu as rrelu
 from chainrule.nn.functional.shrink import softshrink as softshrink
 from chainrule.nn.functional.shrink import threshold as threshold
+from chainrule.nn.functional.vision import affine_grid as affine_grid
+from chainrule.nn.functional.vision import grid_sample as grid_sample
 
 __getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())

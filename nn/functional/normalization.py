@@ -223,7 +223,7 @@ def rms_norm(
         >>> import chainrule as cr
         >>> from chainrule.nn import functional as F
         >>> F.rms_norm(cr.tensor([1.0, -1.0]), (2,))
-        tensor([ 1.0000, -1.0000])
+        tensor([ 1., -1.])
     """
     axes = _last_dims("rms_norm", input, normalized_shape, weight=weight)
     _floating("rms_norm", input)
