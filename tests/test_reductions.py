@@ -295,3 +295,52 @@ def test_the_probability_of_a_quantile_has_a_gradient():
 def test_errors_say_what_was_expected(call, kind, message):
     with pytest.raises(kind, match=message):
         call(cr.tensor([1.0, 2.0, 4.0]))
+
+
+# ---- pieces ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max", "min", "prod"])
+def test_reductions_of_pieces(reduce):
+    x = np.random.default_rng(2).normal(size=(2, 7, 3))
+    x[0, 0] = 0.0
+    sizes = np.array([[3, 0, 4], [1, 5, 1]])
+    t = cr.tensor(x, requires_grad=True)
+    found = cr.segment_reduce(t, reduce, lengths=cr.tensor(sizes), axis=1)
+    again = cr.segment_reduce(t, reduce, offsets=cr.tensor([[0, 3, 3, 7], [0, 1, 6, 7]]), axis=1)
+    np.testing.assert_array_equal(value(found), value(again))
+    whole, mine = [], []
+    for i in range(2):
+        start = 0
+        for j, size in enumerate(sizes[i]):
+            piece = t[i, start : start + size]
+            start += size
+            if size:
+                plain = getattr(piece, {"max": "amax", "min": "amin"}.get(reduce, reduce))(0)
+                np.testing.assert_allclose(value(found[i, j]), value(plain), rtol=1e-12)
+                whole.append((plain * (i + j + 1)).sum())
+                mine.append((found[i, j] * (i + j + 1)).sum())
+    expected = {"sum": 0.0, "mean": NAN, "max": -INF, "min": INF, "prod": 1.0}[reduce]
+    np.testing.assert_array_equal(value(found)[0, 1], expected)
+    (a,) = cr.autograd.grad(sum(whole), t)
+    (b,) = cr.autograd.grad(sum(mine), t)
+    np.testing.assert_allclose(value(a), value(b), rtol=1e-12)
+    initial = cr.segment_reduce(t.detach(), reduce, lengths=cr.tensor(sizes), axis=1, initial=2.5)
+    np.testing.assert_array_equal(value(initial)[0, 1], 2.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "expected lengths or offsets"),
+        ({"lengths": [2, 2]}, "the lengths must not be negative and sum to 3"),
+        ({"offsets": [0, 2, 1]}, r"the offsets must rise, and be in \[0, 3\]"),
+        ({"lengths": [[3]]}, "lengths must have 1 dimensions"),
+        ({"lengths": [1.5, 1.5]}, "lengths must be an integer tensor"),
+    ],
+)
+def test_pieces_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(RuntimeError, match=f"segment_reduce: {message}"):
+        cr.segment_reduce(cr.ones(3), "sum", **{k: cr.tensor(v) for k, v in options.items()})
+    with pytest.raises(RuntimeError, match="reduce must be one of 'sum', 'mean'"):
+        cr.segment_reduce(cr.ones(3), "median", lengths=cr.tensor([3]))

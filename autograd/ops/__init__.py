@@ -42,6 +42,7 @@ from chainrule.autograd.ops import reorder as reorder
 from chainrule.autograd.ops import resampling as resampling
 from chainrule.autograd.ops import rounding as rounding
 from chainrule.autograd.ops import searching as searching
+from chainrule.autograd.ops import segments as segments
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import signs as signs
 from chainrule.autograd.ops import singular_values as singular_values
