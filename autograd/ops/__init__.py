@@ -46,6 +46,7 @@ from chainrule.autograd.ops import resizing as resizing
 from chainrule.autograd.ops import rounding as rounding
 from chainrule.autograd.ops import scatter as scatter
 from chainrule.autograd.ops import searching as searching
+from chainrule.autograd.ops import segments as segments
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import signs as signs
 from chainrule.autograd.ops import singular_values as singular_values
