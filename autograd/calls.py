@@ -72,8 +72,9 @@ def constants_of(node: Any, op: Any, arguments: list[str], tracked: set[str]) ->
         if position >= count:  # one of the variadic tensors
             saved = saved[position - count] if isinstance(saved, tuple) else None
             dims = None if dims is None else dims[position - count]
-        if isinstance(saved, np.ndarray) and saved.ndim == 0 and saved.dtype.kind in "fiub":
-            found[argument] = f"{saved.item():g}"
+        if hasattr(saved, "dtype") and saved.ndim == 0 and saved.dtype.kind in "fiub":
+            host = saved if node.device.type == "cpu" else node.device.backend.to_host(saved)
+            found[argument] = f"{host.item():g}"
             continue
         if hasattr(saved, "shape"):
             dims = saved.shape

@@ -21,10 +21,11 @@ class dtype:
         (True, 8)
     """
 
-    __slots__ = ("dtype", "name", "itemsize", "is_floating_point", "is_complex", "is_signed")
+    __slots__ = ("dtype", "kind", "name", "itemsize", "is_floating_point", "is_complex", "is_signed")
 
     def __init__(self, numpy_dtype: Any) -> None:
         self.dtype = np.dtype(numpy_dtype)
+        self.kind = self.dtype.kind
         self.name = self.dtype.name
         self.itemsize = self.dtype.itemsize
         self.is_complex = self.dtype.kind == "c"
@@ -52,6 +53,9 @@ class dtype:
 
 bool_ = dtype(np.bool_)
 uint8 = dtype(np.uint8)
+uint16 = dtype(np.uint16)
+uint32 = dtype(np.uint32)
+uint64 = dtype(np.uint64)
 int8 = dtype(np.int8)
 int16 = dtype(np.int16)
 int32 = dtype(np.int32)
@@ -63,10 +67,13 @@ float64 = dtype(np.float64)
 complex64 = dtype(np.complex64)
 complex128 = dtype(np.complex128)
 
-_ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128)
+_ALL = (
+    bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64,
+    float16, bfloat16, float32, float64, complex64, complex128,
+)  # fmt: skip
 _BY_NUMPY = {d.dtype: d for d in _ALL}
 _BY_NAME = {d.name: d for d in _ALL}
-_PYTHON = {bool: bool_, int: int64, complex: complex64}
+_PYTHON = {bool: bool_, int: int64}
 
 #: dtypes of which a derivative exists
 DIFFERENTIABLE = frozenset(d.dtype for d in _ALL if d.is_floating_point or d.is_complex)
@@ -78,6 +85,16 @@ _default = float32
 def category(numpy_dtype: np.dtype[Any]) -> int:
     """0 for bool, 1 for integers, 2 for floating point, 3 for complex."""
     return _CATEGORY.get(numpy_dtype, 1)
+
+
+def is_complex(spec: Any) -> bool:
+    """Whether a dtype, ours or NumPy's, is complex; for rules, which see both.
+
+    Example:
+        >>> is_complex(complex64), is_complex(np.dtype(np.float32))
+        (True, False)
+    """
+    return bool(spec.kind == "c")
 
 
 def as_dtype(spec: Any) -> dtype:
@@ -93,6 +110,8 @@ def as_dtype(spec: Any) -> dtype:
         return spec
     if spec is float:
         return _default
+    if spec is complex:
+        return default_complex()
     if isinstance(spec, type) and spec in _PYTHON:
         return _PYTHON[spec]
     if isinstance(spec, str) and spec in _BY_NAME:
@@ -122,6 +141,16 @@ def get_default_dtype() -> dtype:
     return _default
 
 
+def default_complex() -> dtype:
+    """The dtype of tensors made from Python complex numbers: complex128 where floats are float64.
+
+    Example:
+        >>> default_complex()
+        chainrule.complex64
+    """
+    return complex128 if _default.itemsize == 8 else complex64
+
+
 def set_default_dtype(spec: Any) -> None:
     """Make ``spec`` (a floating dtype) the dtype of tensors made from Python floats.
 
@@ -138,7 +167,10 @@ def set_default_dtype(spec: Any) -> None:
 
 
 def promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
-    """PyTorch's promotion of two array dtypes: a float absorbs any integer, float16 and bfloat16 give float32."""
+    """PyTorch's promotion of two array dtypes: a float absorbs any integer, float16 and bfloat16 give float32.
+
+    Raises TypeError for uint64 with a signed integer: no integer dtype holds both.
+    """
     if x == y:
         return x
     cx, cy = category(x), category(y)
@@ -153,4 +185,7 @@ def promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
         if cx == cy:
             return other
         return other  # a complex dtype is at least complex64, which holds every bfloat16
-    return np.promote_types(x, y)
+    common = np.promote_types(x, y)
+    if common.kind == "f" and cx == cy == 1:
+        raise TypeError(f"no integer dtype holds both {x} and {y}; convert one of them, for example with .long()")
+    return common

@@ -1,4 +1,9 @@
-"""The backward pass: one iterative walk of the graph serves ``backward()`` and ``grad()``."""
+"""The backward pass: one iterative walk of the graph serves ``backward()`` and ``grad()``.
+
+The gradient of a real L with respect to a complex z travels as ``dL/dRe z - i dL/dIm z``: the chain rule then reads
+as for real numbers, and the rule of a holomorphic function is its derivative. What users give and see is PyTorch's
+``dL/dRe z + i dL/dIm z``: seeds, hooks, ``.grad`` and results are conjugated where they are complex.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.modes import _GradContext
 from chainrule.autograd.node import Leaf, Node, OutputSlot
 from chainrule.autograd.op import traced
-from chainrule.autograd.runtime import bump, tracked_node, wrap
+from chainrule.autograd.runtime import bump, conjugated, tracked_node, wrap
 from chainrule.autograd.tensor import Tensor
 
 _by_sequence = attrgetter("sequence")
@@ -56,7 +61,8 @@ def backward(
     if targets is not None:
         for t, target in zip(wanted, targets, strict=True):
             if type(target) is not Leaf and target in captured:
-                t.grad = _as_tensor(captured[target], t) if t.grad is None else t.grad + _as_tensor(captured[target], t)
+                found = _as_tensor(captured[target], t)
+                t.grad = found if t._grad is None else t._grad + found
 
 
 def grad(
@@ -66,6 +72,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``; no ``.grad`` is touched.
@@ -77,6 +84,7 @@ def grad(
         retain_graph: keep what the graph saved (default: ``create_graph``).
         create_graph: record the backward pass, so that the result can be differentiated again.
         allow_unused: give None for an input that the outputs do not depend on, instead of an error.
+        is_grads_batched: the first dimension of each grad_output runs over several gradients, pulled back at once.
         materialize_grads: give zeros for such an input.
 
     Raises:
@@ -98,9 +106,16 @@ def grad(
     if len(seeds) != len(roots):
         raise RuntimeError(f"grad: expected one grad_output for each of the {len(roots)} outputs, got {len(seeds)}")
     allow_unused = materialize_grads if allow_unused is None else allow_unused
+    if is_grads_batched:
+        from chainrule.autograd.transforms import batched_grad
+
+        return batched_grad(roots, wanted, seeds, retain_graph, create_graph, allow_unused, materialize_grads)
     targets = [_target("grad", t) for t in wanted]
-    grads = _start("grad", roots, seeds, create_graph)
-    captured = _run(grads, targets, create_graph if retain_graph is None else retain_graph, create_graph, False)
+    # a seed with a hidden batch dimension (vmap) meets saved arrays without one: the rules run on Tensors, which mix
+    taped = create_graph or any(isinstance(s, Tensor) and s._device is not r._device for r, s in zip(roots, seeds))
+    grads = _start("grad", roots, seeds, taped)
+    retain = create_graph if retain_graph is None else retain_graph
+    captured = _run(grads, targets, retain, taped, False, create_graph)
     results: list[Tensor | None] = []
     for i, (t, target) in enumerate(zip(wanted, targets, strict=True)):
         if target in captured:
@@ -146,11 +161,16 @@ def _start(caller: str, roots: list[Any], seeds: list[Any], create_graph: bool) 
                     f"{caller}: grad can be implicitly created only for scalar outputs, got shape {tuple(root.shape)}; "
                     f"reduce it to one element (for example with .sum()) or pass the gradient"
                 )
+            if root._data.dtype.kind == "c":
+                raise RuntimeError(
+                    f"{caller}: grad can be implicitly created only for real scalar outputs but got {root.dtype}; "
+                    f"differentiate a real function of it (such as .abs() or .real), or pass the gradient"
+                )
             g = root._device.xp.ones(root._data.shape, dtype=root._data.dtype)
             g = wrap(g, root._device) if create_graph else g
         else:
             g = _check_seed(caller, root, seed)
-            g = g if create_graph else g._data
+            g = conjugated(g if create_graph else g._data, root._device)
         grads[node] = grads[node] + g if node in grads else g
     return grads
 
@@ -162,8 +182,13 @@ def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
         raise RuntimeError(
             f"{caller}: the gradient must have the shape {tuple(root.shape)} of the tensor, got {tuple(seed.shape)}"
         )
-    if seed._device is not root._device:
+    if seed._device is not root._device and not seed._device.covers(root._device):
         raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
+    if (seed._data.dtype.kind == "c") != (root._data.dtype.kind == "c"):
+        raise RuntimeError(
+            f"{caller}: for complex Tensors, both gradient and tensor are required to have the same dtype, got a "
+            f"{seed.dtype} gradient of a {root.dtype} tensor"
+        )
     if dtypes.category(seed._data.dtype) > dtypes.category(root._data.dtype):
         raise RuntimeError(f"{caller}: the gradient of a {root.dtype} tensor cannot be {seed.dtype}")
     return seed if seed._data.dtype == root._data.dtype else traced.astype(seed, dtype=root._data.dtype)
@@ -195,19 +220,24 @@ def _restrict(order: list[Any], targets: Sequence[Any]) -> set[Any]:
 
 
 def _run(
-    grads: dict[Any, Any], targets: list[Any] | None, retain_graph: bool, create_graph: bool, accumulate: bool
+    grads: dict[Any, Any],
+    targets: list[Any] | None,
+    retain_graph: bool,
+    create_graph: bool,
+    accumulate: bool,
+    record: bool | None = None,
 ) -> dict[Any, Any]:
     """Walk the graph; gradients of ``targets`` are returned, those of leaves accumulated when no targets are given.
 
     The first gradient to reach a node is borrowed, the second makes a fresh array, later ones are added in
-    place (``owned``).
+    place (``owned``). ``create_graph``: the rules run on Tensors; ``record`` (the same by default): and are recorded.
     """
     order = _order(grads)
     needed = None if targets is None else _restrict(order, targets)
     capture = frozenset(targets or ())
     captured: dict[Any, Any] = {}
     owned: set[Any] = set()
-    with _GradContext(create_graph):
+    with _GradContext(create_graph if record is None else record):
         for node in order:
             g = grads.pop(node, None)
             if g is None or (needed is not None and node not in needed):
@@ -260,7 +290,7 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     hooks = node.hooks
     many = isinstance(g, list)
     if hooks.tensor:
-        t = _hook_tensor(node, g)
+        t = _shown(node, g)
         for hook in list(hooks.tensor.values()):
             replaced = hook(t)
             if replaced is not None:
@@ -270,44 +300,53 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
                         f"got {replaced!r:.80}"
                     )
                 t = replaced
-        g = t if create_graph else t._data
+        g = _taken(t, create_graph)
     if hooks.before:
-        given = tuple([_hook_tensor(node, a) for a in g]) if many else (_hook_tensor(node, g),)
+        given = tuple([_shown(node, a) for a in g]) if many else (_shown(node, g),)
         for hook in list(hooks.before.values()):
             replaced = hook(given)
             if replaced is not None:
                 given = replaced if isinstance(replaced, tuple) else (replaced,)
-        raw = [a if create_graph or a is None else a._data for a in given]
+        raw = [_taken(a, create_graph) for a in given]
         g = raw if many else raw[0]
     if hooks.retain is not None:
         tensor = hooks.retain()
         if tensor is not None:
-            kept = g if create_graph else wrap(g.copy(), tensor._device)
+            kept = _shown(node, g) if create_graph else wrap(_shown(node, g)._data.copy(), tensor._device)
             tensor._grad = kept if tensor._grad is None else tensor._grad + kept
     return g
 
 
 def _after(node: Node, results: tuple[Any, ...], g: Any, create_graph: bool) -> tuple[Any, ...]:
     assert node.hooks is not None
-    given = tuple([None if r is None else _hook_tensor(node, r) for r in results])
-    outputs = tuple([_hook_tensor(node, a) for a in (g if isinstance(g, list) else [g])])
+    given = tuple([_shown(node, r) for r in results])
+    outputs = tuple([_shown(node, a) for a in (g if isinstance(g, list) else [g])])
     for hook in list(node.hooks.after.values()):
         replaced = hook(given, outputs)
         if replaced is not None:
             given = replaced if isinstance(replaced, tuple) else (replaced,)
-    return tuple([a if a is None or create_graph else a._data for a in given])
+    return tuple([_taken(a, create_graph) for a in given])
 
 
-def _hook_tensor(node: Any, g: Any) -> Any:
-    if g is None or isinstance(g, Tensor):
-        return g
+def _shown(node: Any, g: Any) -> Any:
+    """A gradient as hooks see it."""
+    if g is None:
+        return None
     device = node.device if not isinstance(node, OutputSlot) else node.inputs[0].device
-    return wrap(g, device)
+    g = conjugated(g, device)
+    return g if isinstance(g, Tensor) else wrap(g, device)
+
+
+def _taken(t: Any, create_graph: bool) -> Any:
+    """A gradient from a hook as the engine passes it on."""
+    return None if t is None else conjugated(t if create_graph else t._data, t._device)
 
 
 def _accumulate(leaf: Leaf, g: Any) -> None:
     """Add a gradient to a leaf's ``.grad``, which is writable and belongs to that tensor alone."""
     before = leaf.grad
+    if leaf.dtype.kind == "c":
+        g = conjugated(g, leaf.device)
     if isinstance(g, Tensor):  # create_graph: the gradient keeps its graph
         g = traced.clone(g) if g._data.dtype == leaf.dtype else traced.astype(g, dtype=leaf.dtype)
         leaf.grad = g if before is None else before + g
@@ -363,6 +402,8 @@ _ENGINE_REFERENCES = _count_engine_references()
 
 def _as_tensor(g: Any, like: Tensor) -> Tensor:
     """A captured gradient as a tensor of the dtype of the tensor it belongs to, owned by the caller."""
+    if like._data.dtype.kind == "c":
+        g = conjugated(g, like._device)
     if isinstance(g, Tensor):
         return g if g._data.dtype == like._data.dtype else traced.astype(g, dtype=like._data.dtype)
     if g.dtype != like._data.dtype:

@@ -136,7 +136,7 @@ def _compare(
     def objective() -> float:
         with no_grad():
             values = _outputs(func, inputs)
-        return float(sum(np.sum(w * _host(values[i])) for w, i in zip(weights, tracked, strict=True)).real)
+        return float(sum(np.sum(w.conj() * _host(values[i])) for w, i in zip(weights, tracked, strict=True)).real)
 
     for i, analytic in zip(checked, first, strict=True):
         array = np.zeros(inputs[i]._data.shape) if analytic is None else _host(analytic)
@@ -214,7 +214,8 @@ def _check_constant(
     def objective() -> float:
         with no_grad():
             values = _outputs(func, inputs)
-        return float(sum(np.sum(_host(values[i])).real for i in which))
+        totals = [np.sum(_host(values[i])) for i in which]
+        return float(sum(total.real + total.imag for total in totals))
 
     for i in checked:
         _compare_input(objective, inputs[i], i, np.zeros(inputs[i]._data.shape), eps, atol, 0.0)

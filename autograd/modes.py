@@ -16,6 +16,9 @@ class Mode(threading.local):
 
     enabled = True
     inference = False
+    #: hooks on saved tensors, innermost last (autograd/saved.py), and the message where they are refused
+    saved_hooks: tuple[Any, ...] = ()
+    hooks_refused: str | None = None
 
 
 mode = Mode()

@@ -50,6 +50,8 @@ for _name, _function in {
     "and": xp.bitwise_and,
     "or": xp.bitwise_or,
     "xor": xp.bitwise_xor,
+    "lshift": xp.bitwise_left_shift,
+    "rshift": xp.bitwise_right_shift,
     "matmul": _matmul,
     "pow": _power,
 }.items():
@@ -82,5 +84,10 @@ for _name, _public in {
     "ifloordiv": "floor_divide_",
     "imod": "remainder_",
     "ipow": "pow_",
+    "iand": "bitwise_and_",
+    "ior": "bitwise_or_",
+    "ixor": "bitwise_xor_",
+    "ilshift": "bitwise_left_shift_",
+    "irshift": "bitwise_right_shift_",
 }.items():
     setattr(TensorMethods, f"__{_name}__", FUNCTIONS[_public])

@@ -72,6 +72,8 @@ def set_printoptions(
 
 def tensor_repr(t: Tensor) -> str:
     """A tensor as text: its elements, and dtype, device and grad_fn where they are not the usual ones."""
+    if type(t._data).__name__ == "BatchedArray":  # inside vmap
+        return f"{type(t).__name__}(one of {t._data.level.size} elements, shape={tuple(t.shape)}, dtype={t.dtype})"
     host = np.asarray(t._device.backend.to_host(t._data))
     prefix = f"{type(t).__name__ if type(t) is not Tensor else 'tensor'}("
     if prefix == "Parameter(":
@@ -84,7 +86,7 @@ def _describe(t: Tensor, host: np.ndarray, prefix: str) -> str:
     if host.size == 0 and host.ndim != 1:
         notes.append(f"size={tuple(host.shape)}")
     default = dtypes.get_default_dtype()
-    usual = (default, dtypes.int64, dtypes.bool_, dtypes.complex128 if default == dtypes.float64 else dtypes.complex64)
+    usual = (default, dtypes.int64, dtypes.bool_, dtypes.default_complex())
     if t.dtype not in usual or (host.size == 0 and t.dtype != dtypes.get_default_dtype()):
         notes.append(f"dtype={t.dtype}")
     if t._device.type != "cpu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +16,19 @@ from chainrule.autograd.op import OPS, PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
 from chainrule.backends.devices import get_default_device
+from chainrule.backends.linear_algebra import LinAlgError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CONSTANTS_KEPT = 4096
+#: of one tensor, the lines of how many in-place changes are remembered
+_CHANGES_KEPT = 32
+
+#: the kinds of errors that keep their type when they are told again with the op's name
+_EXPLAINED: tuple[type[Exception], ...] = (
+    LinAlgError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError,
+)  # fmt: skip
 
 
 class Tracer:
@@ -56,8 +65,14 @@ def counter_of(t: Tensor) -> list[int]:
 
 
 def bump(t: Tensor) -> None:
-    """Count an in-place change."""
-    counter_of(t)[0] += 1
+    """Count an in-place change; its line is kept while lines are."""
+    counter = counter_of(t)
+    counter[0] += 1
+    if tracer.locate is not None:
+        changes: list[Any] = counter
+        changes.append((counter[0], tracer.locate()))
+        if len(changes) > _CHANGES_KEPT:
+            del changes[1]
 
 
 def wrap(array: Any, device: Device, node: Any = None) -> Tensor:
@@ -107,7 +122,7 @@ def operand(op: Op, name: str, value: Any, like: Tensor | None) -> Tensor:
             if isinstance(value, float):
                 spec = dtypes.get_default_dtype().dtype
         dtypes.as_dtype(spec)
-        array = np.asarray(value, spec)
+        array = np.array(value, spec)  # a copy: the user may change the array before the backward pass reads it
         return wrap(array if device.type == "cpu" else device.backend.from_host(array, device.index or 0), device)
     raise TypeError(f"{op.label}: argument {name!r} must be a Tensor, got {describe(value)}")
 
@@ -128,6 +143,22 @@ def mixed_devices(op: Op, x: Tensor, y: Tensor) -> RuntimeError:
     )
 
 
+def on_one_device(op: Op, tensors: tuple[Any, ...], **attributes: Any) -> Any:
+    """The op on tensors that are not all on one device: an error, but where vmap brings them together."""
+    return op.apply(*lifted(op, tensors), **attributes)
+
+
+def lifted(op: Op, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tensors among the values at one level of vmap. Raises RuntimeError for tensors on several devices."""
+    from chainrule.autograd import batching
+
+    found = batching.together(tensors)
+    if found is None:
+        given = [t for t in tensors if isinstance(t, Tensor)]
+        raise mixed_devices(op, given[0], next(t for t in given if t._device is not given[0]._device))
+    return found
+
+
 def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
     """Bring the arguments of an elementwise op to one device and dtype, by PyTorch's promotion rules.
 
@@ -145,11 +176,12 @@ def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
             if constant is not None:
                 return constant, y
     first = next((v for v in values if isinstance(v, Tensor)), None)
+    if any(isinstance(v, Tensor) and v._device is not first._device for v in values):  # type: ignore[union-attr]
+        values = lifted(op, values)
+        first = next(v for v in values if isinstance(v, Tensor))
     tensors: list[Any] = []
     for name, value in zip(op.parameters[-len(values) :], values, strict=True):
         if isinstance(value, Tensor):
-            if first is not None and value._device is not first._device:
-                raise mixed_devices(op, first, value)
             tensors.append(value)
         elif isinstance(value, np.ndarray) and value.ndim:
             tensors.append(operand(op, name, value, first))
@@ -207,7 +239,7 @@ def result_dtype(values: list[Any]) -> np.dtype[Any]:
         elif isinstance(value, float):
             group, kind = 2, dtypes.get_default_dtype().dtype
         elif isinstance(value, complex):
-            group, kind = 2, np.dtype(np.complex128 if dtypes.get_default_dtype().itemsize == 8 else np.complex64)
+            group, kind = 2, dtypes.default_complex().dtype
         else:
             group, kind = 2, np.dtype(bool if isinstance(value, bool) else np.int64)
         before = groups[group]
@@ -233,6 +265,8 @@ def cast(t: Tensor, to: np.dtype[Any]) -> Tensor:
     """``t`` in another dtype, recorded when both are differentiable."""
     if t._data.dtype == to:
         return t
+    if t._data.dtype.kind == "c" and to.kind not in "cb":
+        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     if to in dtypes.DIFFERENTIABLE:
         return traced.astype(t, dtype=to)
     return wrap(t._device.xp.astype(t._data, to), t._device)
@@ -273,14 +307,20 @@ def explain(op: Op, error: Exception, tensors: tuple[Any, ...], attributes: dict
     given = [f"{name}: {describe(t)}" for name, t in zip(names, tensors, strict=True) if t is not None]
     given += [f"{k}={v!r:.80}" for k, v in attributes.items()]
     text = f"{op.label}: {error} ({'; '.join(given)})"
-    kinds: tuple[type[Exception], ...] = (IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError)
-    kind = next((k for k in kinds if isinstance(error, k)), RuntimeError)
+    kind = next((k for k in _EXPLAINED if isinstance(error, k)), RuntimeError)
     explained = kind(text)
     explained.explained = True  # type: ignore[attr-defined]
     return explained
 
 
 # ---- gradients ------------------------------------------------------------------------------------------------------
+
+
+def conjugated(g: Any, device: Device) -> Any:
+    """A gradient, array or Tensor, from the engine's convention to PyTorch's or back (see ``engine.py``)."""
+    if g.dtype.kind != "c":
+        return g
+    return traced.conj(g) if isinstance(g, Tensor) else device.xp.conj(g)
 
 
 def unbroadcast(xp: Any, g: Any, shape: tuple[int, ...]) -> Any:

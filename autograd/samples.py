@@ -56,6 +56,7 @@ class Check:
         why_no_reference: says where the value is checked instead.
         order: to which order the gradients are checked (2 unless a reason is given in ``why_order``).
         atol: tolerance of the gradient check.
+        constant: tensor arguments whose rule only raises, because no formula for their gradient is known.
     """
 
     make: Callable[[Generator], Iterable[Sample]]
@@ -63,6 +64,7 @@ class Check:
     reference: Callable[..., Any] | None = None
     atol: float = 1e-6
     torch: str | None = None
+    constant: Sequence[str] = ()
 
     def samples(self, seed: int = 0) -> list[Sample]:
         """The argument sets, the same for the same seed."""
@@ -102,6 +104,7 @@ def Binary(
     y: tuple[float, float] | None = None,
     special: Sequence[tuple[float, float]] = (),
     reference: Callable[..., Any] | None = None,
+    constant: Sequence[str] = (),
 ) -> Check:
     """Samples for an elementwise op of two tensors: equal shapes, and every kind of broadcasting."""
     y_low, y_high = y if y is not None else (low, high)
@@ -118,7 +121,7 @@ def Binary(
         ]:
             yield Sample((normal(rng, *a, low=low, high=high), normal(rng, *b, low=y_low, high=y_high)))
 
-    return Check(make, special=special, reference=reference)
+    return Check(make, special=special, reference=reference, constant=constant)
 
 
 def Samples(

@@ -1,4 +1,4 @@
-"""Tensors on memory that somebody else made: arrays, buffers, files, and memory with strides of one's own."""
+"""Tensors on buffers and files, and on new memory with strides of one's own."""
 
 from __future__ import annotations
 
@@ -8,54 +8,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.creation import _dtype, _finish, _on, empty, from_numpy, tensor
+from chainrule.autograd.creation import _dtype, _finish, empty
 from chainrule.autograd.formats import check_layout
-from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.as_strided import reach
 from chainrule.autograd.ops.shape import integers
 from chainrule.autograd.public import function, method_only
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
-
-
-@function("asarray", method=False)
-def _asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
-) -> Tensor:
-    """``obj`` as a tensor: on the same memory where that is possible, unless ``copy`` is given.
-
-    Takes tensors, NumPy arrays, objects with a buffer (read as the bytes of ``dtype``), numbers and sequences.
-
-    Args:
-        copy: True always copies; False raises ValueError where the memory cannot be shared.
-
-    Example:
-        >>> import numpy as np, chainrule as cr
-        >>> a = np.zeros(2)
-        >>> t = cr.asarray(a, device="cpu")
-        >>> a[0] = 5.0
-        >>> t
-        tensor([5., 0.], dtype=chainrule.float64)
-    """
-    spec = None if dtype is None else dtypes.as_dtype(dtype).dtype
-    source: Tensor | None = None
-    if isinstance(obj, Tensor):
-        source = obj if requires_grad else obj.detach()
-    elif isinstance(obj, np.ndarray):
-        source = from_numpy(obj)
-    elif isinstance(obj, (bytes, bytearray, memoryview)):
-        source = _frombuffer(obj, dtype=_dtype(dtype))
-    if source is None:
-        if copy is False:
-            raise ValueError(f"asarray: a {type(obj).__name__} cannot share its memory; leave out copy=False")
-        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
-    where = (source._device if isinstance(obj, Tensor) else _on(None)) if device is None else Device(device)
-    result = source.to(where, source._data.dtype if spec is None else spec)
-    if result is not source and copy is False:
-        raise ValueError("asarray: another dtype or device needs a copy; leave out copy=False")
-    if copy and result is source:
-        result = xp_of_tensors.clone(source)
-    return result.requires_grad_() if requires_grad and not result.requires_grad else result
 
 
 @function("frombuffer", method=False)

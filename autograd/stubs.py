@@ -1,4 +1,4 @@
-"""Writes ``functions.pyi``, ``methods.pyi`` and the stubs of ``chainrule.linalg`` and the like: ``python -m chainrule.autograd.stubs``.
+"""Writes the generated stubs, ``functions.pyi`` and the like: ``python -m chainrule.autograd.stubs``.
 
 Functions and methods are attached from their declarations while the package is imported, where a type checker
 cannot see them. A test compares the files with what this module would write.

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends import cpu_convolution, cpu_elementwise, cpu_matmul, cpu_pooling, pool, runtime, scatter
+from chainrule.backends import (
+    cpu_convolution,
+    cpu_elementwise,
+    cpu_matmul,
+    cpu_pooling,
+    pool,
+    runtime,
+    scatter,
+    special,
+)
 from chainrule.backends.base import Backend
 from chainrule.backends.cpu_shortcuts import SHORTCUTS
 from chainrule.backends.namespace import ArrayNamespace
@@ -34,6 +43,7 @@ class NumpyBackend(Backend):
         cpu_pooling.register(self)
         cpu_matmul.register(self)
         cpu_elementwise.register(self)
+        special.register(self)
 
     def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
         return np.asarray(obj, dtype)
@@ -43,6 +53,9 @@ class NumpyBackend(Backend):
 
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
+
+    def from_dlpack(self, source: Any) -> np.ndarray:
+        return np.from_dlpack(source)
 
     def shares_memory(self, x: Any, y: Any) -> bool:
         return bool(np.shares_memory(x, y))

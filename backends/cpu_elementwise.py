@@ -64,6 +64,8 @@ def _relu_part(x: Array, out: Array) -> None:
 
 def relu(x: Array) -> Array:
     """``max(x, 0)``; with a row of zeros, as ``np.maximum`` takes twice as long with a scalar."""
+    if x.dtype.char == "?":  # the maximum with 0 would be an integer
+        raise TypeError("expected numbers, got bools")
     out = _apply(_relu_part, x, 1 << 20) if x.size >= _ROW and x.dtype.char in "fd" else None
     return np.maximum(x, 0) if out is None else out
 

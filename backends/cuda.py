@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends import special
 from chainrule.backends.base import Backend
 from chainrule.backends.namespace import ArrayNamespace
 from chainrule.backends.philox import CUDA_SOURCE, host_bits
@@ -74,6 +75,8 @@ class CupyBackend(Backend):
         self.array_type = module.ndarray
         self.xp = ArrayNamespace(module, self.name, self.scatter_add)
         self._philox: Any = None
+        # the guard has no such module: its special functions take the way through the host
+        special.register(self, importlib.import_module("cupyx.scipy.special") if module is _find()[0] else None)
 
     def device_count(self) -> int:
         return int(self.module.cuda.runtime.getDeviceCount())
@@ -87,6 +90,9 @@ class CupyBackend(Backend):
 
     def to_host(self, array: Any) -> np.ndarray:
         return array.get()
+
+    def from_dlpack(self, source: Any) -> Any:
+        return self.module.from_dlpack(source)
 
     def shares_memory(self, x: Any, y: Any) -> bool:
         return bool(self.module.shares_memory(x, y))

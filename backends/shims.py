@@ -51,13 +51,9 @@ def standard_shims(m: Any) -> Shims:
     """The standard's functions whose NumPy or CuPy form differs in name or keywords."""
 
     def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
+        if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
+            x = x.real  # both libraries warn when they drop an imaginary part themselves
         return x.astype(dtype, copy=copy)
-
-    def var(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        return m.var(x, axis=axis, ddof=correction, keepdims=keepdims)
-
-    def std(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        return m.std(x, axis=axis, ddof=correction, keepdims=keepdims)
 
     def matrix_transpose(x: Any, /) -> Any:
         return m.swapaxes(x, -1, -2)
@@ -79,6 +75,27 @@ def standard_shims(m: Any) -> Shims:
 
     def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
         return _cumulative(m.cumprod, 1, x, axis, dtype, include_initial)
+
+    def _running(combine: Any, x: Any, axis: int) -> Any:
+        """``combine`` of all elements up to each one; CuPy's ufuncs accumulate sums and products only."""
+        if m is np:
+            return combine.accumulate(x, axis=axis)
+        lead: tuple[Any, ...] = (slice(None),) * axis
+        out, step = m.copy(x), 1
+        while step < x.shape[axis]:  # after the step, each element combines the 2 * step elements up to it
+            both = combine(out[(*lead, slice(step, None))], out[(*lead, slice(None, -step))])
+            out = m.concatenate([out[(*lead, slice(None, step))], both], axis=axis)
+            step *= 2
+        return out
+
+    def running_maximum(x: Any, /, *, axis: int) -> Any:
+        return _running(m.maximum, x, axis)
+
+    def running_minimum(x: Any, /, *, axis: int) -> Any:
+        return _running(m.minimum, x, axis)
+
+    def running_logaddexp(x: Any, /, *, axis: int) -> Any:
+        return _running(m.logaddexp, x, axis)
 
     def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
         # Array API 2024.12: a stable descending sort keeps the order of equal elements.
@@ -114,9 +131,10 @@ def standard_shims(m: Any) -> Shims:
         return m.reshape(x, shape) if copy is None else m.reshape(x, shape, copy=copy)
 
     shims: Shims = {
-        "astype": astype, "var": var, "std": std, "matrix_transpose": matrix_transpose, "argsort": argsort,
+        "astype": astype, "matrix_transpose": matrix_transpose, "argsort": argsort,
         "sort": sort,
         "cumulative_sum": cumulative_sum, "cumulative_prod": cumulative_prod, "clip": clip, "vecdot": vecdot,
+        "running_maximum": running_maximum, "running_minimum": running_minimum, "running_logaddexp": running_logaddexp,
         "count_nonzero": count_nonzero, "unstack": unstack, "isdtype": isdtype, "finfo": finfo,
     }  # fmt: skip
     if m is not np:  # CuPy calls the parameter newshape
@@ -137,6 +155,18 @@ def memory_shims(m: Any, scatter_add: Callable[[Any, Any, Any], None] | None) ->
 
     def as_strided(x: Any, *, shape: Sequence[int], strides: Sequence[int]) -> Any:
         return strided(x, shape=tuple(shape), strides=tuple(strides))
+
+    def parts_of_complex(x: Any) -> Any:
+        """A view of a complex array as a real one with a last dimension of length 2."""
+        x = m.asarray(x)  # rules may hand over NumPy's scalars, which have no memory to look into
+        first = x.real
+        return strided(first, shape=(*x.shape, 2), strides=(*first.strides, first.dtype.itemsize))
+
+    def complex_of_parts(x: Any) -> Any:
+        """The reverse: a view where the two elements of the last dimension are neighbours in memory."""
+        if x.strides[-1] != x.dtype.itemsize:
+            x = m.ascontiguousarray(x)
+        return x.view(m.complex64 if x.dtype == m.float32 else m.complex128)[..., 0]
 
     def gather_at(x: Any, index: Any) -> Any:
         return x[index]
@@ -183,5 +213,6 @@ def memory_shims(m: Any, scatter_add: Callable[[Any, Any, Any], None] | None) ->
 
     return {
         "ascontiguousarray": ascontiguousarray, "copy": copy, "as_strided": as_strided, "gather_at": gather_at,
+        "parts_of_complex": parts_of_complex, "complex_of_parts": complex_of_parts,
         "put": put, "scatter_add_at": scatter_add_at, "sliding_windows": sliding_windows,
     }  # fmt: skip

@@ -7,20 +7,25 @@
 tensor([2., 4.])
 """
 
+import warnings as _warnings
+from importlib import import_module as _import_module
 from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
+from typing import Any as _Any
 
 from chainrule import autograd as autograd
 from chainrule import backends as backends
 from chainrule import cuda as cuda
 from chainrule import fft as fft
+from chainrule import func as func
 from chainrule import linalg as linalg
 from chainrule import nn as nn
 from chainrule import optim as optim
 from chainrule import special as special
 from chainrule import utils as utils
+from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.drawing import draw as draw
 from chainrule.autograd.drawing import draw_text as draw_text
 from chainrule.autograd.dtypes import bfloat16 as bfloat16
@@ -44,6 +49,10 @@ from chainrule.autograd.dtypes import int64 as int64
 from chainrule.autograd.dtypes import int64 as long
 from chainrule.autograd.dtypes import set_default_dtype as set_default_dtype
 from chainrule.autograd.dtypes import uint8 as uint8
+from chainrule.autograd.dtypes import uint16 as uint16
+from chainrule.autograd.dtypes import uint32 as uint32
+from chainrule.autograd.dtypes import uint64 as uint64
+from chainrule.autograd.explain import explain as explain
 from chainrule.autograd.formats import channels_last as channels_last
 from chainrule.autograd.formats import channels_last_3d as channels_last_3d
 from chainrule.autograd.formats import contiguous_format as contiguous_format
@@ -64,9 +73,24 @@ from chainrule.autograd.queries import iinfo as iinfo
 from chainrule.autograd.random import Generator as Generator
 from chainrule.autograd.tensor import Size as Size
 from chainrule.autograd.tensor import Tensor as Tensor
+from chainrule.autograd.vmap import vmap as vmap
 from chainrule.backends.devices import device as device
 from chainrule.backends.devices import get_default_device as get_default_device
 from chainrule.backends.devices import set_default_device as set_default_device
 from chainrule.backends.pool import get_num_threads as get_num_threads
 from chainrule.backends.pool import set_num_threads as set_num_threads
 from chainrule.version import __version__ as __version__
+
+# log(0) is -inf and 0/0 is NaN without a word, as in PyTorch; for other users of NumPy nothing changes.
+_warnings.filterwarnings(
+    "ignore", "(divide by zero|invalid value|overflow|underflow) encountered", RuntimeWarning, r"chainrule\."
+)
+
+_refusals.refuse_methods(Tensor)
+
+
+def __getattr__(name: str) -> _Any:
+    """``chainrule.array_api``, which most programs never use, is imported when it is first named."""
+    if name == "array_api":
+        return _import_module("chainrule.array_api")
+    return _refusals.missing("", name, globals())

@@ -300,7 +300,7 @@ def test_public_functions_are_documented_by_an_example_that_runs(name):
     assert not runner.failures, "".join(said)
 
 
-@pytest.mark.parametrize("name", [n for n in dir(cr.Tensor) if not n.startswith("_")])
+@pytest.mark.parametrize("name", [n for n in dir(cr.Tensor) if not n.startswith("_") and hasattr(cr.Tensor, n)])
 def test_tensor_methods_are_documented(name):
     assert inspect.getdoc(getattr(cr.Tensor, name)), name
 

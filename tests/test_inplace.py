@@ -510,7 +510,7 @@ def test_a_change_of_a_list_member_is_noticed():
     a, b = leaf([1.0, 2.0]) * 1, leaf([3.0, 4.0]) * 1
     y = cr.einsum("i,i->", a, b)
     b.add_(1)
-    with pytest.raises(RuntimeError, match="einsum.*'operands' at version 0, which is now at version 1"):
+    with pytest.raises(RuntimeError, match="einsum.*'(other|y)' at version 0, which is now at version 1"):
         y.backward()
 
 

@@ -65,7 +65,8 @@ def differentiable_inputs(op, sample):
     for position, array in enumerate(sample.args):
         name = op.parameters[position] if position < len(op.parameters) else op.variadic
         t = place(array)
-        tensors.append(t.requires_grad_() if t is not None and name in op.rules else t)
+        tracked = t is not None and name in op.rules and name not in op.check.constant
+        tensors.append(t.requires_grad_() if tracked else t)
     return tensors
 
 
@@ -83,16 +84,19 @@ def test_first_and_second_order(name, i):
 def test_dtype_is_kept(name, dtype):
     """The result and each rule's own result have the dtype of the arguments."""
     op = OPS[name]
-    if name in ("astype", "to_device"):
+    if name in ("astype", "to_device", "view_as_complex"):
         pytest.skip("changes the dtype or device by definition")
     for sample in op.check.samples():
+        if any(a is not None and a.dtype.kind == "c" for a in sample.args):
+            continue  # tests/test_complex.py has complex64
         inputs = []
         for position, array in enumerate(sample.args):
             parameter = op.parameters[position] if position < len(op.parameters) else op.variadic
             t = place(array)
             if t is not None and t.is_floating_point():
                 t = t.to(getattr(cr, dtype))
-            inputs.append(t.requires_grad_() if t is not None and parameter in op.rules else t)
+            tracked = t is not None and parameter in op.rules and parameter not in op.check.constant
+            inputs.append(t.requires_grad_() if tracked else t)
         with np.errstate(all="ignore"):
             result = op.apply(*inputs, **sample.kwargs)
             results = result if isinstance(result, tuple) else (result,)

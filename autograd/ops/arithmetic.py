@@ -70,6 +70,14 @@ def divide(xp, x, y):
     return xp.divide(x, y)
 
 
+def no_integer_zero(xp: Any, y: Any) -> None:
+    """Refuse what array libraries answer with a warning, or in another dtype: integers by 0, and bools."""
+    if xp.isdtype(y.dtype, "bool"):
+        raise TypeError("expected numbers, got bools")
+    if xp.isdtype(y.dtype, "integral") and xp.any(y == 0):
+        raise ZeroDivisionError("integer division by zero")
+
+
 @op(
     vjp={"x": lambda xp, g: xp.zeros_like(g), "y": lambda xp, g: xp.zeros_like(g)},
     check=Binary(-5.0, 5.0, y=(0.7, 2.0), reference=np.floor_divide),
@@ -81,12 +89,32 @@ def divide(xp, x, y):
 def floor_divide(xp, x, y):
     """Quotient of two tensors, rounded towards minus infinity; its gradient is 0 everywhere.
 
+    Raises RuntimeError for an integer divisor of 0.
+
     Example:
         >>> import chainrule as cr
         >>> cr.floor_divide(cr.tensor([7.0, -7.0]), 2)
         tensor([ 3., -4.])
     """
+    no_integer_zero(xp, y)
     return xp.floor_divide(x, y)
+
+
+@op(
+    vjp={"x": lambda xp, g: xp.zeros_like(g), "y": lambda xp, g: xp.zeros_like(g)},
+    check=Binary(-5.0, 5.0, y=(0.7, 2.0), reference=lambda x, y: np.trunc(x / y)),
+    harmonise=True,
+    broadcasts=True,
+    label="div",
+)
+def divide_truncated(xp, x, y):
+    """Quotient of two tensors, rounded towards 0; its gradient is 0 everywhere."""
+    no_integer_zero(xp, y)
+    if not xp.isdtype(x.dtype, "integral"):
+        return xp.trunc(x / y)
+    down = xp.floor_divide(x, y)
+    # one more where the quotient was negative and not whole
+    return down + xp.astype((down * y != x) & ((x < 0) != (y < 0)), down.dtype)
 
 
 @op(
@@ -100,11 +128,14 @@ def floor_divide(xp, x, y):
 def remainder(xp, x, y):
     """Remainder of the floored division, with the sign of the divisor.
 
+    Raises RuntimeError for an integer divisor of 0.
+
     Example:
         >>> import chainrule as cr
         >>> cr.remainder(cr.tensor([7.0, -7.0]), 3)
         tensor([1., 2.])
     """
+    no_integer_zero(xp, y)
     return xp.remainder(x, y)
 
 
@@ -128,7 +159,20 @@ def _power_exponent(xp: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
 )
 def pow(xp, x, y):
     """Power of two tensors, elementwise with broadcasting."""
+    if xp.isdtype(x.dtype, "bool"):
+        raise TypeError("expected numbers, got bools")
+    if xp.isdtype(x.dtype, "signed integer") and xp.any(y < 0):
+        return _power_of_integers(xp, x, y)
     return xp.pow(x, y)
+
+
+def _power_of_integers(xp: Any, x: Any, y: Any) -> Any:
+    """With negative exponents, which NumPy refuses: 1 / x ** n rounded towards 0."""
+    negative = y < 0
+    zero, one = xp.zeros_like(x * y), xp.ones_like(x * y)
+    of_minus_one = xp.where(xp.remainder(y, 2) == 0, one, -one)
+    inverse = xp.where(x == 1, one, xp.where(x == -1, of_minus_one, zero))
+    return xp.where(negative, inverse, xp.pow(x, xp.where(negative, xp.zeros_like(y), y)))
 
 
 def _scalar_power_samples(rng: Any) -> Any:
@@ -204,6 +248,18 @@ def _sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     return xp_of_tensors.subtract(input, other if alpha == 1 else _scaled("sub", input, other, alpha))
 
 
+@function("rsub", method=False)
+def _rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """``other - alpha * input``, elementwise with broadcasting.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.rsub(cr.tensor([1.0, 2.0]), 1.0)
+        tensor([ 0., -1.])
+    """
+    return _sub(other, input, alpha=alpha)
+
+
 @function("div divide true_divide", inplace=True)
 def _div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """``input / other``, elementwise with broadcasting; integers give the default floating dtype.
@@ -221,10 +277,7 @@ def _div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode == "floor":
         return xp_of_tensors.floor_divide(input, other)
     if rounding_mode == "trunc":
-        quotient = xp_of_tensors.divide(input, other)
-        whole = xp_of_tensors.trunc(quotient)
-        both_integer = all(dtypes.category(np.dtype(getattr(v, "dtype", type(v)))) < 2 for v in (input, other))
-        return whole.to(input.dtype) if both_integer and isinstance(input, Tensor) else whole
+        return xp_of_tensors.divide_truncated(input, other)
     raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
 
 

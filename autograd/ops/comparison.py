@@ -12,7 +12,7 @@ from chainrule.autograd.samples import Binary, Sample, Samples, Unary
 from chainrule.autograd.tensor import Tensor
 
 
-@op(vjp=None, check=Binary(reference=np.equal), public="eq", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.equal), public="eq", harmonise=True, inplace=True)
 def equal(xp, x, y):
     """Whether two elements are equal.
 
@@ -24,7 +24,7 @@ def equal(xp, x, y):
     return xp.equal(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.not_equal), public="ne not_equal", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.not_equal), public="ne not_equal", harmonise=True, inplace=True)
 def not_equal(xp, x, y):
     """Whether two elements differ.
 
@@ -36,7 +36,7 @@ def not_equal(xp, x, y):
     return xp.not_equal(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.less), public="lt less", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.less), public="lt less", harmonise=True, inplace=True)
 def less(xp, x, y):
     """Whether the first element is smaller.
 
@@ -48,7 +48,7 @@ def less(xp, x, y):
     return xp.less(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.less_equal), public="le less_equal", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.less_equal), public="le less_equal", harmonise=True, inplace=True)
 def less_equal(xp, x, y):
     """Whether the first element is not larger.
 
@@ -60,7 +60,7 @@ def less_equal(xp, x, y):
     return xp.less_equal(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.greater), public="gt greater", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.greater), public="gt greater", harmonise=True, inplace=True)
 def greater(xp, x, y):
     """Whether the first element is larger.
 
@@ -72,7 +72,7 @@ def greater(xp, x, y):
     return xp.greater(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.greater_equal), public="ge greater_equal", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.greater_equal), public="ge greater_equal", harmonise=True, inplace=True)
 def greater_equal(xp, x, y):
     """Whether the first element is not smaller.
 
@@ -84,7 +84,7 @@ def greater_equal(xp, x, y):
     return xp.greater_equal(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.logical_and), public="logical_and", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.logical_and), public="logical_and", harmonise=True, inplace=True)
 def logical_and(xp, x, y):
     """Whether both elements are true (not zero).
 
@@ -96,7 +96,7 @@ def logical_and(xp, x, y):
     return xp.logical_and(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.logical_or), public="logical_or", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.logical_or), public="logical_or", harmonise=True, inplace=True)
 def logical_or(xp, x, y):
     """Whether one of the elements is true (not zero).
 
@@ -108,7 +108,7 @@ def logical_or(xp, x, y):
     return xp.logical_or(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.logical_xor), public="logical_xor", harmonise=True)
+@op(vjp=None, check=Binary(reference=np.logical_xor), public="logical_xor", harmonise=True, inplace=True)
 def logical_xor(xp, x, y):
     """Whether exactly one of the elements is true (not zero).
 
@@ -120,7 +120,7 @@ def logical_xor(xp, x, y):
     return xp.logical_xor(x, y)
 
 
-@op(vjp=None, check=Unary(reference=np.logical_not), public="logical_not")
+@op(vjp=None, check=Unary(reference=np.logical_not), public="logical_not", inplace=True)
 def logical_not(xp, x):
     """Whether the element is false (zero).
 
@@ -137,7 +137,7 @@ def _bits(rng: Any) -> Any:
     yield Sample((rng.random(3) > 0.5, rng.random(3) > 0.5))
 
 
-@op(vjp=None, check=Samples(_bits, reference=np.bitwise_and), public="bitwise_and", harmonise=True)
+@op(vjp=None, check=Samples(_bits, reference=np.bitwise_and), public="bitwise_and", harmonise=True, inplace=True)
 def bitwise_and(xp, x, y):
     """Bits that both elements have; for bools, logical and.
 
@@ -149,7 +149,7 @@ def bitwise_and(xp, x, y):
     return xp.bitwise_and(x, y)
 
 
-@op(vjp=None, check=Samples(_bits, reference=np.bitwise_or), public="bitwise_or", harmonise=True)
+@op(vjp=None, check=Samples(_bits, reference=np.bitwise_or), public="bitwise_or", harmonise=True, inplace=True)
 def bitwise_or(xp, x, y):
     """Bits that one of the elements has; for bools, logical or.
 
@@ -161,7 +161,7 @@ def bitwise_or(xp, x, y):
     return xp.bitwise_or(x, y)
 
 
-@op(vjp=None, check=Samples(_bits, reference=np.bitwise_xor), public="bitwise_xor", harmonise=True)
+@op(vjp=None, check=Samples(_bits, reference=np.bitwise_xor), public="bitwise_xor", harmonise=True, inplace=True)
 def bitwise_xor(xp, x, y):
     """Bits that exactly one of the elements has.
 
@@ -177,6 +177,7 @@ def bitwise_xor(xp, x, y):
     vjp=None,
     check=Samples(lambda rng: [Sample((s.args[0],)) for s in _bits(rng)], reference=np.bitwise_not),
     public="bitwise_not",
+    inplace=True,
 )
 def bitwise_invert(xp, x):
     """All bits flipped; for bools, logical not.

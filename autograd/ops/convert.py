@@ -135,6 +135,12 @@ def _to(
 
 def _move(t: Tensor, target: Device) -> Tensor:
     """A copy on another device, recorded: the gradient is moved back."""
+    if target.covers(t._device):
+        from chainrule.autograd.batching import lift
+
+        return lift(t, target)
+    if t._device.covers(target):  # inside vmap, where the tensor is already there
+        return t
     from chainrule.autograd.modes import mode
     from chainrule.autograd.runtime import make_node, tracked_node
 

@@ -14,7 +14,7 @@ from chainrule.autograd.tensor import Tensor
 
 
 @op(
-    vjp={"x": lambda xp, g, x: g * xp.sign(x)},
+    vjp={"x": lambda xp, g, x: g * (xp.conj(xp.sgn(x)) if dtypes.is_complex(x.dtype) else xp.sign(x))},
     check=Unary(special=[0.0], reference=np.abs),
     public="abs absolute",
     inplace=True,
@@ -27,6 +27,8 @@ def abs(xp, x):
         >>> cr.abs(cr.tensor([1.0, -2.0]))
         tensor([1., 2.])
     """
+    if xp.isdtype(x.dtype, "bool"):
+        raise TypeError("expected numbers, got bools")
     return xp.abs(x)
 
 
@@ -39,19 +41,7 @@ def sign(xp, x):
         >>> cr.sign(cr.tensor([-3.0, 0.0, 2.0]))
         tensor([-1.,  0.,  1.])
     """
-    return xp.sign(x)
-
-
-@op(vjp={"x": lambda xp, g: xp.zeros_like(g)}, check=Unary(reference=np.trunc), public="trunc", inplace=True)
-def trunc(xp, x):
-    """The integer part; its gradient is 0 everywhere.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.trunc(cr.tensor([-1.5, 1.5]))
-        tensor([-1.,  1.])
-    """
-    return xp.trunc(x)
+    return xp.copy(x) if xp.isdtype(x.dtype, "bool") else xp.sign(x)
 
 
 @op(vjp={"x": lambda xp, g, out: g * out}, check=Unary(reference=np.exp), public="exp", floating=True, inplace=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,19 +10,21 @@ from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.reduction import (
     ValuesIndices,
-    _reduction,
     count_of,
     keep_dims,
     public_axis,
 )
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function
+from chainrule.autograd.runtime import cast
 from chainrule.autograd.samples import Reduction, Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
 
 
 def _extreme_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
     chosen = x == keep_dims(xp, out, x.shape, axis, keepdims)
+    if axis is None:  # an extreme of all elements that is NaN comes from each NaN
+        chosen = chosen | ((x != x) & (out != out))
     share = chosen * keep_dims(xp, g, x.shape, axis, keepdims)
     return share / xp.sum(xp.astype(chosen, dtype=g.dtype), axis=axis, keepdims=True) if x.ndim else share
 
@@ -47,9 +49,8 @@ def min(xp, x, *, axis=None, keepdims=False):
 
 def _nonempty(caller: str, input: Tensor, axis: Any) -> None:
     if 0 in input._data.shape and count_of(input._data.shape, axis) == 0:
-        raise RuntimeError(
-            f"{caller}: there is no extreme of zero elements, got shape {tuple(input.shape)} and dim {axis}"
-        )
+        kind = RuntimeError if axis is None and not caller.startswith("arg") else IndexError
+        raise kind(f"{caller}: there is no extreme of zero elements, got shape {tuple(input.shape)} and dim {axis}")
 
 
 def _extreme(name: str) -> None:
@@ -119,6 +120,36 @@ _extreme("max")
 _extreme("min")
 
 
+class MinMax(NamedTuple):
+    """What ``aminmax`` gives."""
+
+    min: Tensor
+    max: Tensor
+
+
+@function("aminmax")
+def _aminmax(
+    input: Tensor, *, dim: Any = None, keepdim: bool = False, axis: Any = NOT_GIVEN, keepdims: Any = NOT_GIVEN
+) -> MinMax:
+    """Minimum and maximum of all elements, or along ``dim``; equal extremes share the gradient.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.aminmax(cr.tensor([3.0, 1.0, 2.0]))
+        MinMax(min=tensor(1.), max=tensor(3.))
+    """
+    dim = dim if axis is NOT_GIVEN else axis
+    keep = bool(keepdim if keepdims is NOT_GIVEN else keepdims)
+    ax = None if dim is None else normal_axis("aminmax", dim, input._data.ndim)
+    if not input._data.ndim:
+        ax = None
+    _nonempty("aminmax", input, ax)
+    return MinMax(
+        xp_of_tensors.min(input, axis=ax, keepdims=keep),
+        xp_of_tensors.max(input, axis=ax, keepdims=keep),
+    )
+
+
 def _arg_samples(rng: Any) -> Any:
     for kwargs in ({}, {"axis": 1}, {"axis": -1, "keepdims": True}):
         yield Sample((normal(rng, 2, 3, 4),), kwargs)
@@ -158,21 +189,61 @@ def all(xp, x, *, axis=None, keepdims=False):
     return xp.all(x, axis=axis, keepdims=keepdims)
 
 
-for _name, _doc, _shown in (
-    ("argmax", "Index of the first maximum: of the flattened tensor, or along ``dim``.", "tensor(1)"),
-    ("argmin", "Index of the first minimum: of the flattened tensor, or along ``dim``.", "tensor(0)"),
-    ("any", "Whether any element is true (not zero): of all, or along ``dim``.", "tensor(True)"),
-    ("all", "Whether all elements are true (not zero): of all, or along ``dim``.", "tensor(True)"),
-):
-    function(_name)(
-        _reduction(
-            _name,
-            f"""{_doc}
+def _position(name: str, shown: str) -> None:
+    def position(
+        input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = NOT_GIVEN, keepdims: Any = NOT_GIVEN
+    ) -> Tensor:
+        dim = dim if axis is NOT_GIVEN else axis
+        if input._data.dtype.kind == "b":
+            raise RuntimeError(f"{name}: expected numbers, got a bool tensor; convert first, e.g. with .int()")
+        ax = None if dim is None else normal_axis(name, dim, input._data.ndim)
+        if not input._data.ndim:
+            ax = None
+        _nonempty(name, input, ax)
+        keep = bool(keepdim if keepdims is NOT_GIVEN else keepdims)
+        return getattr(xp_of_tensors, name)(input, axis=ax, keepdims=keep)
+
+    position.__name__ = name
+    position.__doc__ = f"""Index of the first {name[3:]}imum: of the flattened tensor, or along ``dim``.
+
+    Raises RuntimeError when there is no element, or the elements are bools.
 
     Example:
         >>> import chainrule as cr
-        >>> cr.{_name}(cr.tensor([1.0, 3.0, 2.0]))
-        {_shown}
-    """,
+        >>> cr.{name}(cr.tensor([1.0, 3.0, 2.0]))
+        {shown}
+    """
+    function(name)(position)
+
+
+_position("argmax", "tensor(1)")
+_position("argmin", "tensor(0)")
+
+
+def _truth(name: str, doc: str) -> None:
+    def truth(
+        input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = NOT_GIVEN, keepdims: Any = NOT_GIVEN
+    ) -> Tensor:
+        dim = dim if axis is NOT_GIVEN else axis
+        if isinstance(dim, (tuple, list)) and not dim:  # PyTorch reduces no dimension here, where sum reduces all
+            found = xp_of_tensors.not_equal(input, 0)
+            return cast(found, input._data.dtype) if input._data.dtype == np.uint8 else found
+        ax = public_axis(name, dim, input._data.ndim)
+        found = getattr(xp_of_tensors, name)(
+            input, axis=ax, keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims)
         )
-    )
+        return cast(found, input._data.dtype) if input._data.dtype == np.uint8 else found
+
+    truth.__name__ = name
+    truth.__doc__ = f"""{doc} true (not zero): of all, or over the dimensions ``dim``; of uint8 as uint8.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.{name}(cr.tensor([1.0, 3.0, 2.0]))
+        tensor(True)
+    """
+    function(name)(truth)
+
+
+_truth("any", "Whether any element is")
+_truth("all", "Whether all elements are")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import normal_axis
@@ -212,10 +213,18 @@ def _unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return xp_of_tensors.unstack(input, axis=normal_axis("unbind", dim, input._data.ndim))
 
 
+def _read_at(xp: Any, g: Any, steps: Any) -> Any:
+    """The gradient of what was written. Of a complex tensor the parts (``imag`` among the steps) are read from the
+    conjugate, which is dL/dRe + i dL/dIm.
+    """
+    part = replay(xp, xp.conj(g) if dtypes.is_complex(g.dtype) else g, steps)
+    return xp.conj(part) if dtypes.is_complex(part.dtype) else part
+
+
 @op(
     vjp={
         "x": lambda xp, g, steps: xp.view_scatter(g, xp.zeros_like(replay(xp, g, steps)), steps=steps),
-        "y": lambda xp, g, steps: replay(xp, g, steps),
+        "y": lambda xp, g, steps: _read_at(xp, g, steps),
     },
     check=Samples(lambda rng: []),
     arithmetic=False,

@@ -1,4 +1,4 @@
-"""Running sums, sorting and the largest elements."""
+"""Sorting, and the largest elements."""
 
 from __future__ import annotations
 
@@ -6,54 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
-from chainrule.autograd.ops.reduction import (
-    ValuesIndices,
-)
+from chainrule.autograd.ops.reduction import ValuesIndices
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function
-from chainrule.autograd.runtime import cast, to_floating
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
-
-
-@op(
-    vjp={
-        "x": lambda xp, g, axis: xp.flip(xp.cumulative_sum(xp.flip(g, axis=(axis,)), axis=axis), axis=(axis,)),
-    },
-    check=Samples(
-        lambda rng: [Sample((normal(rng, 2, 3),), {"axis": a}) for a in (0, 1)],
-        reference=lambda x, axis: np.cumsum(x, axis),
-    ),
-    label="cumsum",
-)
-def cumulative_sum(xp, x, *, axis):
-    """Running sum along one axis."""
-    return xp.cumulative_sum(x, axis=axis)
-
-
-@function("cumsum")
-def _cumsum(input: Tensor, dim: Any = NOT_GIVEN, *, dtype: Any = None, axis: Any = NOT_GIVEN) -> Tensor:
-    """Running sum along ``dim``.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.cumsum(cr.tensor([1.0, 2.0, 3.0]), 0)
-        tensor([1., 3., 6.])
-    """
-    dim = dim if axis is NOT_GIVEN else axis
-    if dim is NOT_GIVEN:
-        raise TypeError("cumsum: missing argument 'dim'")
-    d = normal_axis("cumsum", dim, input._data.ndim)
-    if dtype is not None:
-        input = cast(input, dtypes.as_dtype(dtype).dtype)
-    elif dtypes.category(input._data.dtype) < 2:
-        input = cast(input, dtypes.int64.dtype)
-    if not input._data.ndim:
-        return xp_of_tensors.clone(input)
-    return xp_of_tensors.cumulative_sum(input, axis=d)
 
 
 @op(
@@ -64,12 +23,14 @@ def _cumsum(input: Tensor, dim: Any = NOT_GIVEN, *, dtype: Any = None, axis: Any
     ),
 )
 def argsort(xp, x, *, axis=-1, descending=False):
-    """Indices that sort along one axis; equal elements keep their order."""
+    """Indices that sort along one axis; equal elements keep their order, and NaN is the largest."""
     return xp.argsort(x, axis=axis, descending=descending)
 
 
 @function("argsort")
-def _argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+def _argsort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False, *, axis: Any = NOT_GIVEN
+) -> Tensor:
     """Indices that sort along ``dim``; equal elements keep their order.
 
     Example:
@@ -77,27 +38,47 @@ def _argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: boo
         >>> cr.argsort(cr.tensor([3.0, 1.0, 2.0]))
         tensor([1, 2, 0])
     """
-    return _sort(input, dim, descending).indices
+    d = normal_axis("argsort", dim if axis is NOT_GIVEN else axis, input._data.ndim)
+    if not input._data.ndim:
+        return xp_of_tensors.argmax(input)
+    return xp_of_tensors.argsort(input, axis=d, descending=bool(descending))
 
 
 @function("sort")
-def _sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
-    """Values and indices sorted along ``dim``; equal elements keep their order.
+def _sort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool | None = None, *, axis: Any = NOT_GIVEN
+) -> ValuesIndices:
+    """Values and indices sorted along ``dim``; equal elements keep their order, and NaN is the largest.
 
     Example:
         >>> import chainrule as cr
         >>> cr.sort(cr.tensor([3.0, 1.0, 2.0])).values
         tensor([1., 2., 3.])
     """
-    d = normal_axis("sort", dim, input._data.ndim)
+    d = normal_axis("sort", dim if axis is NOT_GIVEN else axis, input._data.ndim)
     if not input._data.ndim:
         return ValuesIndices(xp_of_tensors.clone(input), xp_of_tensors.argmax(input))
     indices = xp_of_tensors.argsort(input, axis=d, descending=bool(descending))
     return ValuesIndices(xp_of_tensors.gather(input, indices, axis=d), indices)
 
 
+@function("msort")
+def _msort(input: Tensor) -> Tensor:
+    """``input`` sorted along its first dimension.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.msort(cr.tensor([[3, 1], [2, 4]]))
+        tensor([[2, 1],
+                [3, 4]])
+    """
+    return _sort(input, 0).values
+
+
 @function("topk")
-def _topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+def _topk(
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, axis: Any = NOT_GIVEN
+) -> ValuesIndices:
     """The k largest (or smallest) values along ``dim``, and their indices, in order.
 
     Raises RuntimeError when k exceeds the length of the dimension.
@@ -107,6 +88,7 @@ def _topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bo
         >>> cr.topk(cr.tensor([3.0, 1.0, 2.0]), 2).values
         tensor([3., 2.])
     """
+    dim = dim if axis is NOT_GIVEN else axis
     d = normal_axis("topk", dim, input._data.ndim)
     length = input._data.shape[d] if input._data.ndim else 1
     if not 0 <= k <= length:
@@ -116,6 +98,3 @@ def _topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bo
     order = xp_of_tensors.argsort(input, axis=d, descending=bool(largest))
     indices = xp_of_tensors.clone(order[(slice(None),) * d + (slice(0, k),)])
     return ValuesIndices(xp_of_tensors.gather(input, indices, axis=d), indices)
-
-
-__all__ = ["ValuesIndices", "to_floating"]

@@ -29,6 +29,8 @@ def relu(xp, x):
         >>> cr.relu(cr.tensor([-1.0, 2.0]))
         tensor([0., 2.])
     """
+    if xp.isdtype(x.dtype, "bool"):
+        raise TypeError("expected numbers, got bools")
     return xp.maximum(x, 0)
 
 
@@ -41,14 +43,20 @@ def leaky_relu(xp, x, *, negative_slope=0.01):
     return xp.where(x > 0, x, x * negative_slope)
 
 
+def _elu_back(xp: Any, g: Any, x: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    below = g * (xp.exp(xp.minimum(x, 0) * input_scale) * (alpha * scale * input_scale))
+    return xp.where(x > 0, g * scale, below)
+
+
 @op(
-    vjp={"x": lambda xp, g, x, alpha: xp.where(x > 0, g, g * (xp.exp(xp.minimum(x, 0)) * alpha))},
-    check=Unary(attributes=[{}, {"alpha": 0.7}], special=[0.0, 1000.0]),
-    floating=True,
+    vjp={"x": _elu_back},
+    check=Unary(
+        attributes=[{}, {"alpha": 0.7}, {"alpha": 0.7, "scale": 1.5, "input_scale": 2.0}], special=[0.0, 1000.0]
+    ),
 )
-def elu(xp, x, *, alpha=1.0):
-    """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert et al., 2016)."""
-    return xp.where(x > 0, x, xp.expm1(xp.minimum(x, 0)) * alpha)
+def elu(xp, x, *, alpha=1.0, scale=1.0, input_scale=1.0):
+    """``scale * x`` where positive, else ``scale * alpha * (exp(input_scale * x) - 1)`` (Clevert et al., 2016)."""
+    return xp.where(x > 0, x * scale, xp.expm1(xp.minimum(x, 0) * input_scale) * (alpha * scale))
 
 
 @op(
@@ -102,6 +110,30 @@ def _clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if dtypes.category(input._data.dtype) < 2 and any(isinstance(v, float) for v in (min, max)):
         input = input.to(dtypes.get_default_dtype())
     return xp_of_tensors.clip(input, min=min, max=max)
+
+
+@function("clamp_min", inplace=True)
+def _clamp_min(input: Tensor, min: Any) -> Tensor:
+    """The elements, but at least ``min``, a number or a tensor.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.clamp_min(cr.tensor([-1.0, 0.5]), 0)
+        tensor([0.0000, 0.5000])
+    """
+    return _clamp(input, min=min)
+
+
+@function("clamp_max", inplace=True)
+def _clamp_max(input: Tensor, max: Any) -> Tensor:
+    """The elements, but at most ``max``, a number or a tensor.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.clamp_max(cr.tensor([-1.0, 0.5]), 0)
+        tensor([-1.,  0.])
+    """
+    return _clamp(input, max=max)
 
 
 @op(

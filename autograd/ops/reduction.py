@@ -73,6 +73,16 @@ def public_axis(caller: str, dim: Any, ndim: int) -> Any:
     return axis if ndim else None
 
 
+def summand(input: Tensor, dtype: Any) -> Tensor:
+    """``input`` in the dtype of its sum: as asked for, else int64 for integers and bools.
+
+    NumPy's sums of short integers are int64; the result is to be cast to the dtype again.
+    """
+    if dtype is not None:
+        return cast(input, dtypes.as_dtype(dtype).dtype)
+    return cast(input, dtypes.int64.dtype) if dtypes.category(input._data.dtype) < 2 else input
+
+
 def _reduction(name: str, doc: str, *, promote: str = "") -> Any:
     """The public function of a reduction: dim as PyTorch takes it, dtype converted first."""
 
@@ -91,17 +101,19 @@ def _reduction(name: str, doc: str, *, promote: str = "") -> Any:
             keepdim = keepdims
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: argument 'input' must be a Tensor, got {type(input).__name__}")
-        if dtype is not None:
+        if promote == "int64":
+            if dtype is not None or dtypes.category(input._data.dtype) < 2:
+                input = summand(input, dtype)
+        elif dtype is not None:
             input = cast(input, dtypes.as_dtype(dtype).dtype)
-        elif promote == "int64" and dtypes.category(input._data.dtype) < 2:
-            input = cast(input, dtypes.int64.dtype)
-        elif promote == "floating" and dtypes.category(input._data.dtype) < 2:
+        if promote == "floating" and dtypes.category(input._data.dtype) < 2:
             raise RuntimeError(
                 f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
             )
         if dim is not None:
             dim = public_axis(name, dim, input._data.ndim)
-        return getattr(xp_of_tensors, name)(input, axis=dim, keepdims=bool(keepdim))
+        result = getattr(xp_of_tensors, name)(input, axis=dim, keepdims=bool(keepdim))
+        return result if dtype is None else cast(result, input._data.dtype)
 
     reduce.__name__ = reduce.__qualname__ = name
     reduce.__doc__ = doc
@@ -139,19 +151,23 @@ def _prod_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> 
 def _others(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
     """For each element the product of all others along ``axes``, right with any number of zeros.
 
-    An n x n table whose diagonal is 1, multiplied along its rows.
+    It is the product of those before it times the product of those behind it.
     """
     rest = tuple([a for a in range(x.ndim) if a not in axes])
     order = (*rest, *axes)
     shape = tuple([x.shape[a] for a in order])
     n = math.prod(x.shape[a] for a in axes)
-    lead = shape[: len(rest)]
-    rows = xp.reshape(xp.permute_dims(x, axes=order), shape=(*lead, 1, n))
-    table = xp.broadcast_to(rows, shape=(*lead, n, n))
-    one = xp.identity_like(x, n=n) != 0
-    table = xp.where(one, xp.ones_like(table), table)
-    products = xp.reshape(xp.prod(table, axis=-1, keepdims=False), shape=shape)
+    rows = xp.reshape(xp.permute_dims(x, axes=order), shape=(*shape[: len(rest)], n))
+    behind = xp.flip(products_before(xp, xp.flip(rows, axis=(len(rest),)), len(rest)), axis=(len(rest),))
+    products = xp.reshape(products_before(xp, rows, len(rest)) * behind, shape=shape)
     return xp.permute_dims(products, axes=tuple(np.argsort(order).tolist()))
+
+
+def products_before(xp: Any, x: Any, axis: int) -> Any:
+    """The product of the elements before each one along ``axis``; 1 for the first."""
+    lead = (slice(None),) * axis
+    one = xp.ones_like(x[(*lead, slice(0, 1))])
+    return xp.cumulative_prod(xp.concatenate(one, x[(*lead, slice(0, -1))], axis=axis), axis=axis)
 
 
 def _prod_samples(rng: Any) -> Any:
@@ -221,3 +237,104 @@ function("prod")(
         promote="int64",
     )
 )
+
+
+# ---- without NaN, and counts ----------------------------------------------------------------------------------------
+
+
+def _numbers_only(input: Tensor) -> tuple[Tensor, Tensor]:
+    """``input`` with 0 in the place of NaN, and where it has numbers."""
+    missing = xp_of_tensors.isnan(input)
+    return xp_of_tensors.where(missing, xp_of_tensors.zeros_like(input), input), xp_of_tensors.logical_not(missing)
+
+
+@function("nansum")
+def _nansum(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    axis: Any = NOT_GIVEN,
+    keepdims: Any = NOT_GIVEN,
+) -> Tensor:
+    """Sum of all elements that are not NaN, or over the dimensions ``dim``; integers and bools give int64.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nansum(cr.tensor([1.0, float("nan"), 3.0]))
+        tensor(4.)
+    """
+    dim = dim if axis is NOT_GIVEN else axis
+    keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
+    if dtypes.category(input._data.dtype) == 3:
+        raise RuntimeError(f"nansum: expected real numbers, got {input.dtype}")
+    if dtypes.category(input._data.dtype) == 2:
+        input = _numbers_only(input)[0]
+    input = summand(input, dtype)
+    total = xp_of_tensors.sum(input, axis=public_axis("nansum", dim, input._data.ndim), keepdims=bool(keepdim))
+    return cast(total, input._data.dtype)
+
+
+@function("nanmean")
+def _nanmean(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    axis: Any = NOT_GIVEN,
+    keepdims: Any = NOT_GIVEN,
+) -> Tensor:
+    """Mean of all elements that are not NaN, or over the dimensions ``dim``; NaN where there are none.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nanmean(cr.tensor([1.0, float("nan"), 3.0]))
+        tensor(2.)
+    """
+    dim = dim if axis is NOT_GIVEN else axis
+    keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
+    if dtypes.category(input._data.dtype) < 2:
+        raise RuntimeError(
+            f"nanmean: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+        )
+    if dtype is not None:
+        if dtypes.category(dtypes.as_dtype(dtype).dtype) < 2:
+            raise RuntimeError(f"nanmean: dtype must be a floating-point dtype, got {dtype}")
+        input = cast(input, dtypes.as_dtype(dtype).dtype)
+    keep = {"axis": public_axis("nanmean", dim, input._data.ndim), "keepdims": bool(keepdim)}
+    numbers, present = _numbers_only(input)
+    half = input._data.dtype.itemsize == 2
+    if half:  # counts above 2048 are not exact in 2 bytes, and the sum is to be rounded once
+        numbers = cast(numbers, np.dtype(np.float32))
+    count = xp_of_tensors.sum(cast(present, numbers._data.dtype), **keep)
+    return cast(xp_of_tensors.sum(numbers, **keep) / count, input._data.dtype)
+
+
+@op(
+    vjp=None,
+    check=Samples(
+        lambda rng: [
+            Sample((rng.integers(0, 3, (2, 3, 4)).astype(float),), kwargs)
+            for kwargs in ({}, {"axis": 1}, {"axis": (0, 2)})
+        ],
+        reference=lambda x, axis=None: np.count_nonzero(x, axis),
+    ),
+)
+def count_nonzero(xp, x, *, axis=None):
+    """How many elements over the given axes are not zero."""
+    return xp.count_nonzero(x, axis=axis)
+
+
+@function("count_nonzero")
+def _count_nonzero(input: Tensor, dim: Any = None, *, axis: Any = NOT_GIVEN) -> Tensor:
+    """How many elements are not zero: of all, or over the dimensions ``dim``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.count_nonzero(cr.tensor([[1, 0], [2, 3]]), dim=1)
+        tensor([1, 2])
+    """
+    dim = dim if axis is NOT_GIVEN else axis
+    return xp_of_tensors.count_nonzero(input, axis=public_axis("count_nonzero", dim, input._data.ndim))

@@ -1,4 +1,4 @@
-"""Variance, norms and the logarithm of sums of exponentials."""
+"""Variance and the logarithm of sums of exponentials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from chainrule.autograd.ops.reduction import (
     restore,
 )
 from chainrule.autograd.public import NOT_GIVEN, function
-from chainrule.autograd.runtime import cast
 from chainrule.autograd.samples import Reduction, Sample, Samples, normal, special
 from chainrule.autograd.tensor import Tensor
 
@@ -27,7 +26,7 @@ from chainrule.autograd.tensor import Tensor
 def _variance_back(xp: Any, g: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
-    return restore(xp, g * (2.0 / free if free > 0 else math.nan), x.shape, axis, keepdims) * centred
+    return restore(xp, g * (2.0 / free if free > 0 else math.inf), x.shape, axis, keepdims) * centred
 
 
 def _deviation_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: float, keepdims: bool) -> Any:
@@ -56,7 +55,7 @@ def var(xp, x, *, axis=None, correction=1, keepdims=False):
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     total = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
-    return total * (1.0 / free if free > 0 else math.nan)
+    return total * (1.0 / free if free > 0 else math.inf)  # of equal elements nan, as 0 / 0
 
 
 @op(
@@ -73,6 +72,25 @@ def std(xp, x, *, axis=None, correction=1, keepdims=False):
     return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
+def _spread_arguments(caller: str, input: Tensor, dim: Any, unbiased: Any, keepdim: Any, correction: Any) -> Any:
+    """The attributes of ``var`` and ``std`` from PyTorch's overlapping signatures."""
+    if isinstance(dim, bool):  # var(input, unbiased)
+        dim, unbiased = None, dim
+    if correction is not None and unbiased is not None:
+        raise TypeError(f"{caller}: expected unbiased or correction, got both")
+    if unbiased is not None:
+        correction = 1 if unbiased else 0
+    if dtypes.category(input._data.dtype) < 2:
+        raise RuntimeError(
+            f"{caller}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
+        )
+    return {
+        "axis": public_axis(caller, dim, input._data.ndim),
+        "correction": 1 if correction is None else correction,
+        "keepdims": bool(keepdim),
+    }
+
+
 def _spread(name: str, what: str, shown: str) -> None:
     def spread(
         input: Tensor,
@@ -80,31 +98,21 @@ def _spread(name: str, what: str, shown: str) -> None:
         unbiased: Any = None,
         keepdim: bool = False,
         *,
-        correction: float = 1,
+        correction: float | None = None,
         axis: Any = NOT_GIVEN,
         keepdims: Any = NOT_GIVEN,
     ) -> Tensor:
-        if isinstance(dim, bool):  # var(unbiased)
-            dim, unbiased = None, dim
-        if unbiased is not None:
-            correction = 1 if unbiased else 0
         dim = dim if axis is NOT_GIVEN else axis
-        if dtypes.category(input._data.dtype) < 2:
-            raise RuntimeError(
-                f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
-            )
-        return getattr(xp_of_tensors, name)(
-            input,
-            axis=public_axis(name, dim, input._data.ndim),
-            correction=correction,
-            keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims),
-        )
+        keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
+        attributes = _spread_arguments(name, input, dim, unbiased, keepdim, correction)
+        return getattr(xp_of_tensors, name)(input, **attributes)
 
     spread.__name__ = name
     spread.__doc__ = f"""{what} of all elements, or over the dimensions ``dim``.
 
     Args:
-        correction: degrees of freedom taken off the count (1: the unbiased estimate).
+        unbiased: False means a correction of 0.
+        correction: degrees of freedom taken off the count (1, the default: the unbiased estimate).
 
     Example:
         >>> import chainrule as cr
@@ -113,78 +121,35 @@ def _spread(name: str, what: str, shown: str) -> None:
     """
     function(name)(spread)
 
+    def with_mean(
+        input: Tensor,
+        dim: Any = None,
+        unbiased: Any = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+        axis: Any = NOT_GIVEN,
+        keepdims: Any = NOT_GIVEN,
+    ) -> tuple[Tensor, Tensor]:
+        dim = dim if axis is NOT_GIVEN else axis
+        keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
+        attributes = _spread_arguments(f"{name}_mean", input, dim, unbiased, keepdim, correction)
+        mean = xp_of_tensors.mean(input, axis=attributes["axis"], keepdims=attributes["keepdims"])
+        return getattr(xp_of_tensors, name)(input, **attributes), mean
 
-_spread("var", "Variance", "tensor(1.)")
-_spread("std", "Standard deviation", "tensor(1.)")
-
-
-def _norm_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
-    zero = out == 0  # the subgradient of the norm at 0 is 0
-    slope = xp.where(zero, xp.zeros_like(g), g / xp.where(zero, xp.ones_like(out), out))
-    return x * keep_dims(xp, slope, x.shape, axis, keepdims)
-
-
-@op(
-    vjp={"x": _norm_back},
-    check=Reduction(
-        0.5, 2.0, reference=lambda x, axis=None, keepdims=False: np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
-    ),
-    label="norm",
-)
-def euclidean_norm(xp, x, *, axis=None, keepdims=False):
-    """Square root of the sum of squares; its gradient at 0 is 0."""
-    return xp.sqrt(xp.sum(x * x, axis=axis, keepdims=keepdims))
-
-
-@function("norm")
-def _norm(
-    input: Tensor,
-    p: Any = "fro",
-    dim: Any = None,
-    keepdim: bool = False,
-    dtype: Any = None,
-    *,
-    axis: Any = NOT_GIVEN,
-    keepdims: Any = NOT_GIVEN,
-) -> Tensor:
-    """The p-norm of all elements as one vector, or over the dimensions ``dim``.
-
-    Args:
-        p: ``"fro"`` (the same as 2), a number, or ``inf`` / ``-inf``.
+    with_mean.__name__ = f"{name}_mean"
+    with_mean.__doc__ = f"""{what} and mean of all elements, or over the dimensions ``dim``; see :func:`{name}`.
 
     Example:
         >>> import chainrule as cr
-        >>> cr.norm(cr.tensor([3.0, 4.0]))
-        tensor(5.)
+        >>> cr.{name}_mean(cr.tensor([1.0, 3.0]), correction=0)
+        ({shown}, tensor(2.))
     """
-    if dtype is not None:
-        input = cast(input, dtypes.as_dtype(dtype).dtype)
-    if dtypes.category(input._data.dtype) < 2:
-        raise RuntimeError(
-            f"norm: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
-        )
-    ax = public_axis("norm", dim if axis is NOT_GIVEN else axis, input._data.ndim)
-    keep = {"axis": ax, "keepdims": bool(keepdim if keepdims is NOT_GIVEN else keepdims)}
-    xp = xp_of_tensors
-    if p == "fro" or p == 2:
-        return xp.euclidean_norm(input, **keep)
-    if not isinstance(p, (int, float)):
-        raise ValueError(f"norm: p must be a number, inf, -inf or 'fro', got {p!r}")
-    size = xp.abs(input)
-    if p == math.inf:
-        return xp.max(size, **keep)
-    if p == -math.inf:
-        return xp.min(size, **keep)
-    if p == 0:
-        return xp.sum(xp.abs(xp.sign(size)), **keep)
-    if p == 1:
-        return xp.sum(size, **keep)
-    if p < 1:  # the slope of |x|**p at 0 is infinite; the subgradient taken is 0
-        size = xp.where(size == 0, xp.zeros_like(size), size)
-    total = xp.sum(xp.power_by_number(size, exponent=p), **keep)
-    zero = total == 0  # the subgradient of the norm at 0 is 0
-    root = xp.power_by_number(xp.where(zero, xp.ones_like(total), total), exponent=1.0 / p)
-    return xp.where(zero, xp.zeros_like(root), root)
+    function(f"{name}_mean", method=False)(with_mean)
+
+
+_spread("var", "Variance", "tensor(1.)")
+_spread("std", "Standard deviation", "tensor(1.)")
 
 
 @op(

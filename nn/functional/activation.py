@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from chainrule.autograd.inplace import make_inplace
 from chainrule.autograd.op import traced as xp
 from chainrule.autograd.public import FUNCTIONS
-from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
 
 _softmax = FUNCTIONS["softmax"]
@@ -59,11 +57,8 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     if min_val > max_val:
         raise ValueError(f"hardtanh: min_val must not exceed max_val, got {min_val} and {max_val}")
 
-    def limit(x: Any) -> Tensor:
-        # clip has gradient 1 on the bounds, PyTorch's hardtanh 0: what is not inside becomes a constant
-        return xp.where((x > min_val) & (x < max_val), x, xp.clip(x.detach(), min=min_val, max=max_val))
-
-    return _run("hardtanh", limit, input, inplace)
+    low, high = (min_val, max_val) if input.is_floating_point() else (int(min_val), int(max_val))
+    return _run("hardtanh", lambda x: xp.hardtanh(x, min=low, max=high), input, inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -99,8 +94,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
         >>> F.selu(cr.tensor([0.0, 1.0]))
         tensor([0.0000, 1.0507])
     """
-    scale, alpha = 1.0507009873554805, 1.6732632423543772
-    return _run("selu", lambda x: xp.elu(x, alpha=alpha) * scale, input, inplace)
+    return _run("selu", FUNCTIONS["selu"], input, inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -112,7 +106,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         >>> F.celu(cr.tensor([0.0, 1.0]), 2.0)
         tensor([0., 1.])
     """
-    return _run("celu", lambda x: xp.elu(x / alpha, alpha=1.0) * alpha, input, inplace)
+    return _run("celu", lambda x: FUNCTIONS["celu"](x, alpha), input, inplace)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -124,7 +118,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
         >>> F.silu(cr.tensor([0.0, 1.0]))
         tensor([0.0000, 0.7311])
     """
-    return _run("silu", lambda x: x * xp.sigmoid(x), input, inplace)
+    return _run("silu", xp.silu, input, inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -136,7 +130,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
         >>> F.mish(cr.tensor([0.0, 1.0]))
         tensor([0.0000, 0.8651])
     """
-    return _run("mish", lambda x: x * xp.tanh(softplus(x)), input, inplace)
+    return _run("mish", xp.mish, input, inplace)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -145,23 +139,19 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     Args:
         approximate: ``"none"``, or ``"tanh"`` for the approximation by a tanh.
 
-    Raises ValueError for another name, NotImplementedError where there is no ``erf`` yet.
+    Raises ValueError for another name.
 
     Example:
         >>> import chainrule as cr
         >>> from chainrule.nn import functional as F
+        >>> F.gelu(cr.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8413])
         >>> F.gelu(cr.tensor([0.0, 1.0]), approximate="tanh")
         tensor([0.0000, 0.8412])
     """
-    x: Any = input
-    if approximate == "tanh":
-        inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
-        return x * (xp.tanh(inner) + 1.0) * 0.5
-    if approximate != "none":
+    if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
-    if "erf" not in FUNCTIONS:
-        raise NotImplementedError("gelu: there is no erf yet; use approximate='tanh'")
-    return x * (FUNCTIONS["erf"](x * math.sqrt(0.5)) + 1.0) * 0.5
+    return xp.gelu(input, approximate=approximate)
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -197,7 +187,7 @@ def logsigmoid(input: Tensor) -> Tensor:
         >>> F.logsigmoid(cr.tensor([0.0, -1000.0]))
         tensor([-6.9315e-01, -1.0000e+03])
     """
-    return -softplus(-input, threshold=1e30)
+    return xp.logsigmoid(input)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -221,7 +211,7 @@ def softsign(input: Tensor) -> Tensor:
         >>> F.softsign(cr.tensor([0.0, 1.0]))
         tensor([0.0000, 0.5000])
     """
-    return input / (xp.abs(input) + 1.0)
+    return xp.soft_sign(input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -245,7 +235,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
         >>> F.hardsigmoid(cr.tensor([-4.0, 0.0]))
         tensor([0.0000, 0.5000])
     """
-    return _run("hardsigmoid", lambda x: relu6(x + 3.0) / 6.0, input, inplace)
+    return _run("hardsigmoid", xp.hardsigmoid, input, inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -257,7 +247,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
         >>> F.hardswish(cr.tensor([-4.0, 3.0]))
         tensor([-0., 3.])
     """
-    return _run("hardswish", lambda x: x * hardsigmoid(x), input, inplace)
+    return _run("hardswish", xp.hardswish, input, inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -271,16 +261,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         >>> F.prelu(cr.tensor([-2.0, 2.0]), cr.tensor([0.25]))
         tensor([-0.5000, 2.0000])
     """
-    x: Any = input
-    w: Any = weight
-    if w.numel() != 1:
-        channels = x.shape[1] if x.ndim > 1 else 1
-        if w.ndim != 1 or w.numel() != channels:
-            raise RuntimeError(
-                f"prelu: weight must have 1 element or one for each of the {channels} channels, got {describe(weight)}"
-            )
-        w = w.reshape(1, -1, *(1,) * (x.ndim - 2))
-    return xp.relu(x) - w * xp.relu(-x)
+    return FUNCTIONS["prelu"](input, weight)
 
 
 def _last_resort_dim(name: str, dim: int | None, ndim: int) -> int:

@@ -30,9 +30,10 @@ def call_both(info, sample):
     """The results of both, and the leaves."""
     theirs_in = [sample.input, list(sample.args), dict(sample.kwargs)]
     ours_in = opinfo.to_ours(theirs_in)
-    theirs = quiet(info.op, theirs_in[0], *theirs_in[1], **theirs_in[2])
-    ours = quiet(OURS[opinfo.title(info)], ours_in[0], *ours_in[1], **ours_in[2])
-    return ours, theirs, ours_in, theirs_in
+    results = []
+    for function, inputs in ((OURS[opinfo.title(info)], ours_in), (info.op, theirs_in)):
+        results.append(opinfo.comparable(info, sample, quiet(opinfo.call, info, function, inputs)))
+    return *results, ours_in, theirs_in
 
 
 def check(info, dtype, rtol, order):

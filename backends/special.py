@@ -1,0 +1,58 @@
+"""Special functions of ``xp``: SciPy's on the CPU, CuPy's own on CUDA where it has them, through the host where not."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.base import Backend
+
+#: name in ``xp`` -> name in ``scipy.special`` (and in ``cupyx.scipy.special``)
+NAMES = {
+    "erf": "erf", "erfc": "erfc", "erfinv": "erfinv", "erfcx": "erfcx",
+    "ndtr": "ndtr", "ndtri": "ndtri", "log_ndtr": "log_ndtr",
+    "lgamma": "gammaln", "digamma": "psi", "zeta": "zeta", "igamma": "gammainc", "igammac": "gammaincc",
+    "i0": "i0", "i0e": "i0e", "i1": "i1", "i1e": "i1e",
+    "bessel_j0": "j0", "bessel_j1": "j1", "bessel_y0": "y0", "bessel_y1": "y1",
+    "bessel_k0": "k0", "bessel_k1": "k1", "bessel_k0e": "k0e", "bessel_k1e": "k1e",
+    "airy_functions": "airy",
+}  # fmt: skip
+
+
+def host_function(name: str) -> Callable[..., Any]:
+    """The function of SciPy, which is imported when it is first called."""
+
+    def call(*arrays: Any) -> Any:
+        found: Callable[..., Any] = getattr(importlib.import_module("scipy.special"), name)
+        return found(*arrays)
+
+    call.__name__ = name
+    return call
+
+
+def through_host(name: str, backend: Backend) -> Callable[..., Any]:
+    """The function of SciPy on arrays of another backend: copied to the host, and the result back."""
+
+    def call(*arrays: Any) -> Any:
+        made = host_function(name)(*[backend.to_host(a) for a in arrays])
+        if isinstance(made, tuple):
+            return tuple([backend.asarray(np.asarray(part)) for part in made])
+        return backend.asarray(np.asarray(made))
+
+    call.__name__ = name
+    return call
+
+
+def register(backend: Backend, library: Any = None) -> None:
+    """Give ``backend.xp`` the special functions.
+
+    Args:
+        library: the backend's own module of them, asked first; None for a backend that has NumPy arrays.
+    """
+    on_host = backend.array_type is np.ndarray
+    for name, known_as in NAMES.items():
+        found = host_function(known_as) if on_host else library and getattr(library, known_as, None)
+        setattr(backend.xp, name, found or through_host(known_as, backend))
