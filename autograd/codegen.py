@@ -30,7 +30,7 @@ from chainrule.autograd.source import (
     takes_out,
 )
 from chainrule.autograd.tensor import Tensor
-from chainrule.autograd.watch import watch
+from chainrule.autograd.watch import unrecorded, watch
 
 
 def prepare(op: Op) -> None:
@@ -122,7 +122,9 @@ _HELPERS: dict[str, Any] = {
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
+    "tracer": runtime.tracer,
     "watch": watch,
+    "unrecorded": unrecorded,
     "view_edge": runtime.view_edge,
     "next_sequence": next_sequence,
     "new_output_slot": new_output_slot,

@@ -257,10 +257,15 @@ def _wrap(op: Op) -> list[str]:
             "    if not everywhere:",
             f"        watch(node, {_all_tensors(op)}, (t,))",
         ]
-        lines += ["else:", "    t._node = None"]
+        lines += ["else:", "    t._node = None", *("    " + line for line in _note_cut(op))]
     else:
-        lines.append("t._node = None")
+        lines += ["t._node = None", *_note_cut(op)]
     return [*lines, "return t"]
+
+
+def _note_cut(op: Op) -> list[str]:
+    """While locations are recorded, also those of results without a graph are kept, for ``why_no_grad``."""
+    return ["if tracer._locate is not None:", f"    unrecorded(OP, {_all_tensors(op)}, t)"]
 
 
 def _new_tensor(array: str) -> list[str]:
