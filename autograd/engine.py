@@ -13,11 +13,13 @@ from operator import attrgetter
 from typing import Any
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.modes import _GradContext
+from chainrule.autograd.edges import GradientEdge, edge_target, edge_tensor
+from chainrule.autograd.modes import _GradContext, mode, ordinary
 from chainrule.autograd.node import Leaf, Node, OutputSlot
 from chainrule.autograd.op import traced
 from chainrule.autograd.runtime import bump, conjugated, tracked_node, wrap
 from chainrule.autograd.tensor import Tensor
+from chainrule.autograd.watch import checker
 
 _by_sequence = attrgetter("sequence")
 
@@ -48,11 +50,11 @@ def backward(
         >>> w.grad
         tensor([7.])
     """
-    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    seeds = [grad_tensors] if isinstance(tensors, Tensor) else list(grad_tensors or [None] * len(roots))
+    roots = [edge_tensor(t) if isinstance(t, GradientEdge) else t for t in _list(tensors)]
+    seeds = [grad_tensors] if isinstance(tensors, (Tensor, GradientEdge)) else list(grad_tensors or [None] * len(roots))
     targets: list[Any] | None = None
     if inputs is not None:
-        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        wanted = _list(inputs)
         if not wanted:
             raise RuntimeError("backward: inputs is empty; leave it out to accumulate into every leaf")
         targets = [_target("backward", t) for t in wanted]
@@ -72,6 +74,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``; no ``.grad`` is touched.
@@ -83,6 +86,7 @@ def grad(
         retain_graph: keep what the graph saved (default: ``create_graph``).
         create_graph: record the backward pass, so that the result can be differentiated again.
         allow_unused: give None for an input that the outputs do not depend on, instead of an error.
+        is_grads_batched: the first dimension of each grad_output runs over several gradients, pulled back at once.
         materialize_grads: give zeros for such an input.
 
     Raises:
@@ -95,8 +99,8 @@ def grad(
         >>> cr.autograd.grad(dx, x)
         (tensor([12.]),)
     """
-    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    roots = [edge_tensor(t) if isinstance(t, GradientEdge) else t for t in _list(outputs)]
+    wanted = _list(inputs)
     if grad_outputs is None or isinstance(grad_outputs, Tensor):
         seeds = [grad_outputs] * len(roots) if grad_outputs is None else [grad_outputs]
     else:
@@ -104,14 +108,21 @@ def grad(
     if len(seeds) != len(roots):
         raise RuntimeError(f"grad: expected one grad_output for each of the {len(roots)} outputs, got {len(seeds)}")
     allow_unused = materialize_grads if allow_unused is None else allow_unused
+    if is_grads_batched:
+        from chainrule.autograd.transforms import batched_grad
+
+        return batched_grad(roots, wanted, seeds, retain_graph, create_graph, allow_unused, materialize_grads)
     targets = [_target("grad", t) for t in wanted]
-    grads = _start("grad", roots, seeds, create_graph)
-    captured = _run(grads, targets, create_graph if retain_graph is None else retain_graph, create_graph, False)
+    # a seed with a hidden batch dimension (vmap) meets saved arrays without one: the rules run on Tensors, which mix
+    taped = create_graph or any(isinstance(s, Tensor) and s._device is not r._device for r, s in zip(roots, seeds))
+    grads = _start("grad", roots, seeds, taped)
+    retain = create_graph if retain_graph is None else retain_graph
+    captured = _run(grads, targets, retain, taped, False, create_graph)
     results: list[Tensor | None] = []
     for i, (t, target) in enumerate(zip(wanted, targets, strict=True)):
         if target in captured:
             results.append(_as_tensor(captured[target], t))
-        elif materialize_grads:
+        elif materialize_grads and isinstance(t, Tensor):
             results.append(wrap(t._device.xp.zeros(t._data.shape, dtype=t._data.dtype), t._device))
         elif allow_unused:
             results.append(None)
@@ -122,7 +133,13 @@ def grad(
     return tuple(results)
 
 
+def _list(value: Any) -> list[Any]:
+    return [value] if isinstance(value, (Tensor, GradientEdge)) else list(value)
+
+
 def _target(caller: str, t: Any) -> Any:
+    if isinstance(t, GradientEdge):
+        return edge_target(t)
     if not isinstance(t, Tensor):
         raise TypeError(f"{caller}: inputs must be Tensors, got {type(t).__name__}")
     node = tracked_node(t)
@@ -173,7 +190,7 @@ def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
         raise RuntimeError(
             f"{caller}: the gradient must have the shape {tuple(root.shape)} of the tensor, got {tuple(seed.shape)}"
         )
-    if seed._device is not root._device:
+    if seed._device is not root._device and not seed._device.covers(root._device):
         raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
     if (seed._data.dtype.kind == "c") != (root._data.dtype.kind == "c"):
         raise RuntimeError(
@@ -211,25 +228,35 @@ def _restrict(order: list[Any], targets: Sequence[Any]) -> set[Any]:
 
 
 def _run(
-    grads: dict[Any, Any], targets: list[Any] | None, retain_graph: bool, create_graph: bool, accumulate: bool
+    grads: dict[Any, Any],
+    targets: list[Any] | None,
+    retain_graph: bool,
+    create_graph: bool,
+    accumulate: bool,
+    record: bool | None = None,
 ) -> dict[Any, Any]:
     """Walk the graph; gradients of ``targets`` are returned, those of leaves accumulated when no targets are given.
 
     The first gradient to reach a node is borrowed, the second makes a fresh array, later ones are added in
-    place (``owned``).
+    place (``owned``). ``create_graph``: the rules run on Tensors; ``record`` (the same by default): and are recorded.
     """
     order = _order(grads)
     needed = None if targets is None else _restrict(order, targets)
     capture = frozenset(targets or ())
     captured: dict[Any, Any] = {}
     owned: set[Any] = set()
-    with _GradContext(create_graph):
+    check = None if ordinary.everywhere else checker.backward  # anomaly mode
+    with _GradContext(create_graph if record is None else record):
         for node in order:
             g = grads.pop(node, None)
             if g is None or (needed is not None and node not in needed):
                 continue
             if node.hooks is not None:
-                g = _before(node, g, create_graph)
+                outer, mode.running = mode.running, (owned, order, needed)
+                try:
+                    g = _before(node, g, create_graph)
+                finally:
+                    mode.running = outer
             if capture and node in capture:
                 captured[node] = g
                 if type(node) is not Leaf and not any(e in needed for e in node.inputs):  # type: ignore[operator]
@@ -248,7 +275,10 @@ def _run(
                     parts = grads[parent] = [None] * len(parent.output_meta)
                 parts[node.index] = g if parts[node.index] is None else parts[node.index] + g
                 continue
-            results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
+            if check is not None:
+                results = check(node, g, needed, create_graph)
+            else:
+                results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
             if node.saves and not retain_graph:
                 node.release()
             if node.hooks is not None and node.hooks.after:
@@ -268,6 +298,8 @@ def _run(
                 else:
                     before += gradient
                     grads[edge] = before  # a NumPy scalar is not changed in place
+    if check is not None:
+        checker.end_of_pass()
     return captured
 
 
@@ -386,8 +418,11 @@ def _count_engine_references() -> int:
 _ENGINE_REFERENCES = _count_engine_references()
 
 
-def _as_tensor(g: Any, like: Tensor) -> Tensor:
+def _as_tensor(g: Any, like: Any) -> Tensor:
     """A captured gradient as a tensor of the dtype of the tensor it belongs to, owned by the caller."""
+    if isinstance(like, GradientEdge):
+        g = conjugated(g, like.node.device)
+        return g if isinstance(g, Tensor) else wrap(g.copy(), like.node.device)
     if like._data.dtype.kind == "c":
         g = conjugated(g, like._device)
     if isinstance(g, Tensor):

@@ -31,6 +31,10 @@ class _Freed:
 FREED: Any = _Freed()
 
 
+#: the version of a value that was freed: none that a value can have been saved at
+GONE = (-1,)
+
+
 class RemovableHandle:
     """Removes a hook again: by :meth:`remove`, or at the end of a ``with`` block.
 
@@ -102,11 +106,13 @@ class Edge:
 class Node(Edge):
     """One recorded operation; subclasses are generated per op and save what the op's rules name."""
 
-    __slots__ = ("device", "output_slots", "where")
+    __slots__ = ("device", "output_slots", "where", "_metadata")
     #: the declaration, set by the generated subclass
     op: Any = None
     #: whether there are saved arrays to release
     saves = True
+    #: the names of the saved tensors: those of arguments and results that some rule asks for
+    saved_names: tuple[str, ...] = ()
     device: Any
     where: Any
 
@@ -129,6 +135,27 @@ class Node(Edge):
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """Pairs of (node, index of that node's output), one for each input, as in PyTorch."""
         return tuple(_edge_pair(edge) for edge in self.inputs)
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whatever belongs to this node; it lives as long as the node."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata: dict[Any, Any] = {}
+            return self._metadata
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_saved_"):  # what the node keeps, by PyTorch's names: ``grad_fn._saved_self``
+            from chainrule.autograd.saved import saved_value
+
+            return saved_value(self, name[len("_saved_") :])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        from chainrule.autograd.saved import saved_value_names
+
+        return [*super().__dir__(), *(f"_saved_{n}" for n in saved_value_names(self))]
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(grad_inputs, grad_outputs)`` after this node ran; it may return new grad_inputs."""
@@ -217,29 +244,56 @@ class Leaf(Edge):
 class View:
     """How a tensor looks into the memory of its base."""
 
-    __slots__ = ("base", "steps", "version", "kind")
+    __slots__ = ("_base", "steps", "version", "kind")
 
     def __init__(self, base: Tensor, steps: tuple[Any, ...], version: int, kind: str) -> None:
-        self.base = base  # never itself a view
+        self._base = base
         self.steps = steps  # ((op, attributes), ...): replaying them on the base gives the view
         self.version = version  # the counter's value for which the tensor's node is up to date
-        self.kind = kind  # "single", "multi" (one of several outputs), or "no_grad"
+        #: "single", "multi" (one of several outputs), "no_grad" (made where nothing was recorded), "dtype" (of other
+        #: elements on the same bytes, which no gradient passes)
+        self.kind = kind
+
+    @property
+    def base(self) -> Tensor:
+        """The tensor that the memory belongs to, never itself a view.
+
+        A base that was transposed in place has become a view of what it was.
+        """
+        while self._base._view is not None:
+            self._base = self._base._view._base
+        return self._base
 
 
-def stale(node: Node, name: str, saved_at: int, now: int) -> RuntimeError:
-    """The error for a saved array that was changed in place."""
-    made = f" (recorded at {node.where})" if getattr(node, "where", None) else ""
+def _recorded(node: Node) -> str:
+    """Where a node was recorded, in brackets, if that is known."""
+    where = getattr(node, "where", None)
+    if where is None:
+        return ""
+    return f" ({f'{where.module}, ' if where.module else ''}recorded at {where})"
+
+
+_SWITCH_ON = "Run it inside autograd.detect_anomaly() to see the lines."
+
+
+def stale(node: Node, name: str, saved_at: int, version: Any) -> RuntimeError:
+    """The error for a saved array that was changed in place; ``version`` is its counter, with the lines of changes."""
+    made = _recorded(node)
+    change = next((where for at, where in version[1:] if at > saved_at), None)
+    changed = f" {change} changed it." if change is not None else ""
     return RuntimeError(
         f"{node.op.label}{made}: one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: it saved {name!r} at version {saved_at}, which is now at version {now}. Use the out-of-place form "
-        f"of the operation that changed it, or change a clone()."
+        f"operation: it saved {name!r} at version {saved_at}, which is now at version {version[0]}.{changed} Use the "
+        f"out-of-place form of the operation that changed it, or change a clone()."
+        f"{'' if made and changed else f' {_SWITCH_ON}'}"
     )
 
 
 def freed(node: Node) -> RuntimeError:
     """The error for a second backward through a graph whose saved arrays are gone."""
     return RuntimeError(
-        f"{node.op.label}: trying to backward through the graph a second time, but its saved arrays were freed by the "
+        f"{node.op.label}{_recorded(node)}: trying to backward through the graph a second time, but its saved arrays were freed by the "
         f"first backward. Call backward(retain_graph=True) the first time if you need both; if the second pass was not "
         f"meant, a tensor of an earlier step is still in this graph: detach() it."
+        f"{'' if _recorded(node) else f' {_SWITCH_ON}'}"
     )

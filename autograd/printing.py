@@ -72,6 +72,8 @@ def set_printoptions(
 
 def tensor_repr(t: Tensor) -> str:
     """A tensor as text: its elements, and dtype, device and grad_fn where they are not the usual ones."""
+    if type(t._data).__name__ == "BatchedArray":  # inside vmap
+        return f"{type(t).__name__}(one of {t._data.level.size} elements, shape={tuple(t.shape)}, dtype={t.dtype})"
     host = np.asarray(t._device.backend.to_host(t._data))
     prefix = f"{type(t).__name__ if type(t) is not Tensor else 'tensor'}("
     if prefix == "Parameter(":

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.modes import mode as mode
 from chainrule.autograd.modes import ordinary as ordinary
+from chainrule.autograd.modes import tracer as tracer
 from chainrule.autograd.node import Leaf, Node, View, next_sequence
 from chainrule.autograd.op import OPS, PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
@@ -19,34 +20,16 @@ from chainrule.backends.devices import get_default_device
 from chainrule.backends.linear_algebra import LinAlgError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 _CONSTANTS_KEPT = 4096
+#: of one tensor, the lines of how many in-place changes are remembered
+_CHANGES_KEPT = 32
 
 #: the kinds of errors that keep their type when they are told again with the op's name
 _EXPLAINED: tuple[type[Exception], ...] = (
     LinAlgError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError,
 )  # fmt: skip
-
-
-class Tracer:
-    """Set ``locate`` to record where each node was made (anomaly mode, recording)."""
-
-    def __init__(self) -> None:
-        self._locate: Callable[[], Any] | None = None
-
-    @property
-    def locate(self) -> Callable[[], Any] | None:
-        """Gives the place of the running operation; None when nothing is traced."""
-        return self._locate
-
-    @locate.setter
-    def locate(self, locate: Callable[[], Any] | None) -> None:
-        ordinary.count((locate is not None) - (self._locate is not None))
-        self._locate = locate
-
-
-tracer = Tracer()
 
 
 def where() -> Any:
@@ -63,8 +46,14 @@ def counter_of(t: Tensor) -> list[int]:
 
 
 def bump(t: Tensor) -> None:
-    """Count an in-place change."""
-    counter_of(t)[0] += 1
+    """Count an in-place change; its line is kept while lines are."""
+    counter = counter_of(t)
+    counter[0] += 1
+    if tracer.locate is not None:
+        changes: list[Any] = counter
+        changes.append((counter[0], tracer.locate()))
+        if len(changes) > _CHANGES_KEPT:
+            del changes[1]
 
 
 def wrap(array: Any, device: Device, node: Any = None) -> Tensor:
@@ -135,6 +124,22 @@ def mixed_devices(op: Op, x: Tensor, y: Tensor) -> RuntimeError:
     )
 
 
+def on_one_device(op: Op, tensors: tuple[Any, ...], **attributes: Any) -> Any:
+    """The op on tensors that are not all on one device: an error, but where vmap brings them together."""
+    return op.apply(*lifted(op, tensors), **attributes)
+
+
+def lifted(op: Op, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tensors among the values at one level of vmap. Raises RuntimeError for tensors on several devices."""
+    from chainrule.autograd import batching
+
+    found = batching.together(tensors)
+    if found is None:
+        given = [t for t in tensors if isinstance(t, Tensor)]
+        raise mixed_devices(op, given[0], next(t for t in given if t._device is not given[0]._device))
+    return found
+
+
 def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
     """Bring the arguments of an elementwise op to one device and dtype, by PyTorch's promotion rules.
 
@@ -152,11 +157,12 @@ def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
             if constant is not None:
                 return constant, y
     first = next((v for v in values if isinstance(v, Tensor)), None)
+    if any(isinstance(v, Tensor) and v._device is not first._device for v in values):  # type: ignore[union-attr]
+        values = lifted(op, values)
+        first = next(v for v in values if isinstance(v, Tensor))
     tensors: list[Any] = []
     for name, value in zip(op.parameters[-len(values) :], values, strict=True):
         if isinstance(value, Tensor):
-            if first is not None and value._device is not first._device:
-                raise mixed_devices(op, first, value)
             tensors.append(value)
         elif isinstance(value, np.ndarray) and value.ndim:
             tensors.append(operand(op, name, value, first))
@@ -244,7 +250,12 @@ def cast(t: Tensor, to: np.dtype[Any]) -> Tensor:
         warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     if to in dtypes.DIFFERENTIABLE:
         return traced.astype(t, dtype=to)
-    return wrap(t._device.xp.astype(t._data, to), t._device)
+    converted = wrap(t._device.xp.astype(t._data, to), t._device)
+    if tracer.locate is not None:
+        from chainrule.autograd import cuts
+
+        cuts.note(f"the conversion to {to}", "no gradient", tracer.locate(), converted, [tracked_node(t)])
+    return converted
 
 
 def to_floating(*tensors: Tensor) -> Any:
@@ -366,8 +377,16 @@ def view_edge(t: Tensor) -> Any:
         view.version = version
         if view.kind != "no_grad":
             base = wrap(view.base._data, t._device, view.base._node)
-            t._node = None if base._node is None else tracked_node(replay(traced, base, view.steps))
+            node = None if base._node is None else tracked_node(replay(traced, base, view.steps))
+            keep_retained(t._node, node)
+            t._node = node
     return t._node
+
+
+def keep_retained(old: Any, node: Any) -> None:
+    """After a write, ``retain_grad`` means the gradient of the new value."""
+    if old is not None and node is not None and old.hooks is not None and old.hooks.retain is not None:
+        node.ensure_hooks().retain, old.hooks.retain = old.hooks.retain, None
 
 
 def tracked_node(t: Tensor) -> Any:

@@ -19,12 +19,15 @@ from chainrule import autograd as autograd
 from chainrule import backends as backends
 from chainrule import cuda as cuda
 from chainrule import fft as fft
+from chainrule import func as func
 from chainrule import linalg as linalg
 from chainrule import nn as nn
 from chainrule import optim as optim
 from chainrule import special as special
 from chainrule import utils as utils
 from chainrule.autograd import refusals as _refusals
+from chainrule.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
+from chainrule.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from chainrule.autograd.drawing import draw as draw
 from chainrule.autograd.drawing import draw_text as draw_text
 from chainrule.autograd.dtypes import bfloat16 as bfloat16
@@ -72,6 +75,8 @@ from chainrule.autograd.queries import iinfo as iinfo
 from chainrule.autograd.random import Generator as Generator
 from chainrule.autograd.tensor import Size as Size
 from chainrule.autograd.tensor import Tensor as Tensor
+from chainrule.autograd.vmap import vmap as vmap
+from chainrule.autograd.why import why_no_grad as why_no_grad
 from chainrule.backends.devices import device as device
 from chainrule.backends.devices import get_default_device as get_default_device
 from chainrule.backends.devices import set_default_device as set_default_device
