@@ -108,7 +108,7 @@ def comparable(info: Any, sample: Any, result: Any) -> Any:
 
 
 def call(info: Any, function: Any, inputs: list[Any]) -> Any:
-    """The function on arguments that are Hermitian or triangular where it takes them to be: gradients are then unique."""
+    """The function, on Hermitian or triangular matrices where it takes them for such: gradients are then unique."""
     x, args, kwargs = inputs
     if getattr(info.gradcheck_wrapper, "__name__", "") == "gradcheck_wrapper_hermitian_input":
         x = x + (x.mH if "complex" in str(x.dtype) else x.mT)
