@@ -5,6 +5,9 @@ from __future__ import annotations
 from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
+from chainrule.autograd.ops.distances import cosine_similarity as cosine_similarity
+from chainrule.autograd.ops.distances import pairwise_distance as pairwise_distance
+from chainrule.autograd.ops.distances import pdist as pdist
 from chainrule.nn.functional.activation import celu as celu
 from chainrule.nn.functional.activation import elu as elu
 from chainrule.nn.functional.activation import gelu as gelu
