@@ -34,7 +34,7 @@ def det(x: Tensor, /) -> Tensor:
 
 def diagonal(x: Tensor, /, *, offset: int = 0) -> Tensor:
     """Diagonals of matrices."""
-    return numpy_algebra.diagonal_of(array("diagonal", "x", x), offset, -2, -1)
+    return numpy_algebra.diagonal(array("diagonal", "x", x), offset, -2, -1)
 
 
 def eigh(x: Tensor, /) -> Any:

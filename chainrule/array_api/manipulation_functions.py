@@ -84,7 +84,7 @@ def reshape(x: Tensor, /, shape: tuple[int, ...], *, copy: bool | None = None) -
 def roll(x: Tensor, /, shift: int | tuple[int, ...], *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """The elements moved along dimensions; those that fall off one end come in at the other."""
     x = array("roll", "x", x)
-    return numpy_shapes.rolled(x, shift, None if axis is None else _axes("roll", axis, x.ndim))
+    return numpy_shapes.roll(x, shift, axis)
 
 
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
@@ -103,7 +103,7 @@ def stack(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int = 0) -> Ten
 
 def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:
     """The array put side by side with itself."""
-    return numpy_shapes.tiled(array("tile", "x", x), tuple(repetitions))
+    return numpy_shapes.tile(array("tile", "x", x), tuple(repetitions))
 
 
 def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:
