@@ -40,7 +40,9 @@ from chainrule.nn.functional.adaptive import adaptive_max_pool2d_with_indices as
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d as adaptive_max_pool3d
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool2d as fractional_max_pool2d
+from chainrule.nn.functional.adaptive import fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool3d as fractional_max_pool3d
+from chainrule.nn.functional.adaptive import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import max_unpool1d as max_unpool1d
 from chainrule.nn.functional.adaptive import max_unpool2d as max_unpool2d
 from chainrule.nn.functional.adaptive import max_unpool3d as max_unpool3d
@@ -54,6 +56,9 @@ from chainrule.nn.functional.convolution import conv_transpose1d as conv_transpo
 from chainrule.nn.functional.convolution import conv_transpose2d as conv_transpose2d
 from chainrule.nn.functional.convolution import conv_transpose3d as conv_transpose3d
 from chainrule.nn.functional.ctc import ctc_loss as ctc_loss
+from chainrule.nn.functional.distance import cosine_similarity as cosine_similarity
+from chainrule.nn.functional.distance import pairwise_distance as pairwise_distance
+from chainrule.nn.functional.distance import pdist as pdist
 from chainrule.nn.functional.dropouts import alpha_dropout as alpha_dropout
 from chainrule.nn.functional.dropouts import dropout as dropout
 from chainrule.nn.functional.dropouts import dropout1d as dropout1d
