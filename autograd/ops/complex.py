@@ -15,7 +15,6 @@ from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function, method_only
-from chainrule.autograd.runtime import wrap
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
 
@@ -283,21 +282,6 @@ def _is_complex_function(input: Tensor) -> bool:
         True
     """
     return _is_complex(input)
-
-
-@function("isreal")
-def _isreal(input: Tensor) -> Tensor:
-    """Where the imaginary part is 0.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.isreal(cr.tensor([1 + 2j, 3]))
-        tensor([False,  True])
-    """
-    xp = input._device.xp
-    if not _is_complex(input):
-        return wrap(xp.ones(input._data.shape, dtype=np.dtype(bool)), input._device)
-    return wrap(xp.imag(input._data) == 0, input._device)
 
 
 def _angle_rule(xp: Any, g: Any, x: Any) -> Any:
