@@ -6,6 +6,7 @@ functions with PyTorch's names.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from typing import Any
@@ -157,11 +158,24 @@ def _draw(kind: Any, device: Device, shape: tuple[int, ...], generator: Generato
         return kind(device.backend, key, stream, shape, *args)
 
 
+def _numbers(caller: str, device: Device, shape: tuple[int, ...], generator: Generator | None, dtype: Any) -> Any:
+    """Uniform or normal numbers; complex ones are drawn as pairs of real ones."""
+    kind = definitions.uniform if caller == "rand" else definitions.normal
+    chosen = None if dtype is None else dtypes.as_dtype(dtype)
+    if chosen is None or not chosen.is_complex:
+        return _draw(kind, device, shape, generator, _floating(caller, dtype))
+    real = np.dtype(np.float32 if chosen == dtypes.complex64 else np.float64)
+    pairs = _draw(kind, device, (*shape, 2), generator, real)
+    if kind is definitions.normal:
+        pairs *= math.sqrt(0.5)
+    return device.xp.complex_of_parts(pairs)
+
+
 @function(method=False)
 def rand(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Uniform random numbers in [0, 1).
+    """Uniform random numbers in [0, 1); of complex dtypes both parts.
 
     Example:
         >>> import chainrule as cr
@@ -169,7 +183,7 @@ def rand(
         (2, 3)
     """
     where = _on(device)
-    array = _draw(definitions.uniform, where, _sizes("rand", size), generator, _floating("rand", dtype))
+    array = _numbers("rand", where, _sizes("rand", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 
@@ -177,7 +191,7 @@ def rand(
 def randn(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Normal random numbers of mean 0 and variance 1.
+    """Normal random numbers of mean 0 and variance 1; of complex dtypes each part has variance 1/2.
 
     Example:
         >>> import chainrule as cr
@@ -185,7 +199,7 @@ def randn(
         (2, 3)
     """
     where = _on(device)
-    array = _draw(definitions.normal, where, _sizes("randn", size), generator, _floating("randn", dtype))
+    array = _numbers("randn", where, _sizes("randn", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 
@@ -344,8 +358,7 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Gen
     """Normal random numbers in the place of every element."""
     if std < 0:
         raise RuntimeError(f"normal_: std must not be negative, got {std}")
-    shape, spec = tuple(self._data.shape), _floating("normal_", self.dtype)
-    array = _draw(definitions.normal, self._device, shape, generator, spec)
+    array = _numbers("randn", self._device, tuple(self._data.shape), generator, self.dtype)
     with no_grad():
         return self.copy_(wrap(array, self._device) * std + mean)
 

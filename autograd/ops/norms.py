@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.ops.matrices import conj, is_complex
 from chainrule.autograd.ops.reduction import keep_dims, public_axis
 from chainrule.autograd.public import NOT_GIVEN, function
 from chainrule.autograd.runtime import cast
@@ -20,7 +21,7 @@ from chainrule.autograd.tensor import Tensor
 def _norm_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
     zero = out == 0  # the subgradient of the norm at 0 is 0
     slope = xp.where(zero, xp.zeros_like(g), g / xp.where(zero, xp.ones_like(out), out))
-    return x * keep_dims(xp, slope, x.shape, axis, keepdims)
+    return conj(xp, x) * keep_dims(xp, slope, x.shape, axis, keepdims)
 
 
 @op(
@@ -32,7 +33,8 @@ def _norm_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> 
 )
 def euclidean_norm(xp, x, *, axis=None, keepdims=False):
     """Square root of the sum of squares; its gradient at 0 is 0."""
-    return xp.sqrt(xp.sum(x * x, axis=axis, keepdims=keepdims))
+    squares = xp.square(xp.real(x)) + xp.square(xp.imag(x)) if is_complex(x) else x * x
+    return xp.sqrt(xp.sum(squares, axis=axis, keepdims=keepdims))
 
 
 @function("norm")
