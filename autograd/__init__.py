@@ -1,9 +1,13 @@
 """Tensor, operations, and the backward pass."""
 
 from chainrule.autograd import creation as creation
+from chainrule.autograd import functional as functional
+from chainrule.autograd import graph as graph
 from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops  # declares every op
+from chainrule.autograd import queries as queries
 from chainrule.autograd import random as random
+from chainrule.autograd import sampling as sampling
 from chainrule.autograd.engine import backward as backward
 from chainrule.autograd.engine import grad as grad
 from chainrule.autograd.function import Function as Function

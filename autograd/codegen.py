@@ -119,7 +119,7 @@ _HELPERS: dict[str, Any] = {
     "in_float32": runtime.in_float32,
     "harmonise": runtime.harmonise,
     "to_floating": runtime.to_floating,
-    "mixed_devices": runtime.mixed_devices,
+    "on_one_device": runtime.on_one_device,
     "explain": runtime.explain,
     "unbroadcast": runtime.unbroadcast,
     "own_layout": runtime.own_layout,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.batching.array import extremes
 from chainrule.autograd.ops.shape import integers
 from chainrule.autograd.public import function, method_only
 from chainrule.autograd.runtime import wrap
@@ -100,49 +101,6 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         return copied.requires_grad_() if requires_grad else copied
     where = _on(device)
     return _finish(_place(_host_array(data, dtype), where), where, requires_grad)
-
-
-@function(method=False)
-def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """``data`` as a tensor, on the same memory where that is possible (tensors, and NumPy arrays on the CPU).
-
-    Example:
-        >>> import chainrule as cr
-        >>> t = cr.ones(2)
-        >>> cr.as_tensor(t) is t
-        True
-    """
-    if isinstance(data, Tensor):
-        return data.to(data._device if device is None else device, dtype)
-    where = _on(device)
-    if isinstance(data, np.ndarray) and where.type == "cpu":
-        spec = dtypes.as_dtype(data.dtype if dtype is None else dtype).dtype
-        if data.dtype == spec:
-            return from_numpy(data)
-    return tensor(data, dtype=dtype, device=where)
-
-
-@function(method=False)
-def from_numpy(ndarray: np.ndarray) -> Tensor:
-    """A CPU tensor on the memory of a NumPy array: changes of one are changes of the other.
-
-    Raises TypeError for anything else, and for dtypes that have no counterpart.
-
-    Example:
-        >>> import numpy as np, chainrule as cr
-        >>> cr.from_numpy(np.zeros(2)).dtype
-        chainrule.float64
-    """
-    if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"from_numpy: expected a NumPy array, got {type(ndarray).__name__}")
-    dtypes.as_dtype(ndarray.dtype)
-    t = wrap(ndarray, Device("cpu"))
-    if not ndarray.flags.c_contiguous:
-        # this memory order is the user's, so the tensor must not be re-laid: it is a view of a hidden base
-        from chainrule.autograd.node import View
-
-        t._view = View(Tensor._alias(t), (), 0, "single")
-    return t
 
 
 def legacy_tensor(*data: Any, device: Any = None) -> Tensor:
@@ -388,14 +346,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if dtypes.category(tensor._data.dtype) != 1:
         raise RuntimeError(f"one_hot: expected integer classes, got {tensor.dtype}")
     size = tensor._data.size
-    if size and int(tensor._data.min()) < 0:
+    low, high = map(int, extremes(tensor._data)) if size else (0, -1)
+    if low < 0:
         raise RuntimeError("one_hot: classes must not be negative")
-    highest = int(tensor._data.max()) if size else -1
     if num_classes == -1:
         if not size:
             raise RuntimeError("one_hot: num_classes cannot be found from an empty tensor; pass it")
-        num_classes = highest + 1
-    if highest >= num_classes:
-        raise RuntimeError(f"one_hot: class {highest} is not below num_classes {num_classes}")
+        num_classes = high + 1
+    if high >= num_classes:
+        raise RuntimeError(f"one_hot: class {high} is not below num_classes {num_classes}")
     xp = tensor._device.xp
     return wrap(xp.astype(tensor._data[..., None] == xp.arange(num_classes), np.int64), tensor._device)

@@ -53,6 +53,9 @@ class dtype:
 
 bool_ = dtype(np.bool_)
 uint8 = dtype(np.uint8)
+uint16 = dtype(np.uint16)
+uint32 = dtype(np.uint32)
+uint64 = dtype(np.uint64)
 int8 = dtype(np.int8)
 int16 = dtype(np.int16)
 int32 = dtype(np.int32)
@@ -64,7 +67,10 @@ float64 = dtype(np.float64)
 complex64 = dtype(np.complex64)
 complex128 = dtype(np.complex128)
 
-_ALL = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128)
+_ALL = (
+    bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64,
+    float16, bfloat16, float32, float64, complex64, complex128,
+)  # fmt: skip
 _BY_NUMPY = {d.dtype: d for d in _ALL}
 _BY_NAME = {d.name: d for d in _ALL}
 _PYTHON = {bool: bool_, int: int64}
@@ -161,7 +167,10 @@ def set_default_dtype(spec: Any) -> None:
 
 
 def promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
-    """PyTorch's promotion of two array dtypes: a float absorbs any integer, float16 and bfloat16 give float32."""
+    """PyTorch's promotion of two array dtypes: a float absorbs any integer, float16 and bfloat16 give float32.
+
+    Raises TypeError for uint64 with a signed integer: no integer dtype holds both.
+    """
     if x == y:
         return x
     cx, cy = category(x), category(y)
@@ -176,4 +185,7 @@ def promote(x: np.dtype[Any], y: np.dtype[Any]) -> np.dtype[Any]:
         if cx == cy:
             return other
         return other  # a complex dtype is at least complex64, which holds every bfloat16
-    return np.promote_types(x, y)
+    common = np.promote_types(x, y)
+    if common.kind == "f" and cx == cy == 1:
+        raise TypeError(f"no integer dtype holds both {x} and {y}; convert one of them, for example with .long()")
+    return common

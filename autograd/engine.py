@@ -72,6 +72,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of ``outputs`` with respect to ``inputs``; no ``.grad`` is touched.
@@ -83,6 +84,7 @@ def grad(
         retain_graph: keep what the graph saved (default: ``create_graph``).
         create_graph: record the backward pass, so that the result can be differentiated again.
         allow_unused: give None for an input that the outputs do not depend on, instead of an error.
+        is_grads_batched: the first dimension of each grad_output runs over several gradients, pulled back at once.
         materialize_grads: give zeros for such an input.
 
     Raises:
@@ -104,9 +106,16 @@ def grad(
     if len(seeds) != len(roots):
         raise RuntimeError(f"grad: expected one grad_output for each of the {len(roots)} outputs, got {len(seeds)}")
     allow_unused = materialize_grads if allow_unused is None else allow_unused
+    if is_grads_batched:
+        from chainrule.autograd.transforms import batched_grad
+
+        return batched_grad(roots, wanted, seeds, retain_graph, create_graph, allow_unused, materialize_grads)
     targets = [_target("grad", t) for t in wanted]
-    grads = _start("grad", roots, seeds, create_graph)
-    captured = _run(grads, targets, create_graph if retain_graph is None else retain_graph, create_graph, False)
+    # a seed with a hidden batch dimension (vmap) meets saved arrays without one: the rules run on Tensors, which mix
+    taped = create_graph or any(isinstance(s, Tensor) and s._device is not r._device for r, s in zip(roots, seeds))
+    grads = _start("grad", roots, seeds, taped)
+    retain = create_graph if retain_graph is None else retain_graph
+    captured = _run(grads, targets, retain, taped, False, create_graph)
     results: list[Tensor | None] = []
     for i, (t, target) in enumerate(zip(wanted, targets, strict=True)):
         if target in captured:
@@ -173,7 +182,7 @@ def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
         raise RuntimeError(
             f"{caller}: the gradient must have the shape {tuple(root.shape)} of the tensor, got {tuple(seed.shape)}"
         )
-    if seed._device is not root._device:
+    if seed._device is not root._device and not seed._device.covers(root._device):
         raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
     if (seed._data.dtype.kind == "c") != (root._data.dtype.kind == "c"):
         raise RuntimeError(
@@ -211,19 +220,24 @@ def _restrict(order: list[Any], targets: Sequence[Any]) -> set[Any]:
 
 
 def _run(
-    grads: dict[Any, Any], targets: list[Any] | None, retain_graph: bool, create_graph: bool, accumulate: bool
+    grads: dict[Any, Any],
+    targets: list[Any] | None,
+    retain_graph: bool,
+    create_graph: bool,
+    accumulate: bool,
+    record: bool | None = None,
 ) -> dict[Any, Any]:
     """Walk the graph; gradients of ``targets`` are returned, those of leaves accumulated when no targets are given.
 
     The first gradient to reach a node is borrowed, the second makes a fresh array, later ones are added in
-    place (``owned``).
+    place (``owned``). ``create_graph``: the rules run on Tensors; ``record`` (the same by default): and are recorded.
     """
     order = _order(grads)
     needed = None if targets is None else _restrict(order, targets)
     capture = frozenset(targets or ())
     captured: dict[Any, Any] = {}
     owned: set[Any] = set()
-    with _GradContext(create_graph):
+    with _GradContext(create_graph if record is None else record):
         for node in order:
             g = grads.pop(node, None)
             if g is None or (needed is not None and node not in needed):

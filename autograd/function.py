@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.modes import enable_grad, mode, no_grad
+from chainrule.autograd.modes import mode, no_grad
 from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot, stale
 from chainrule.autograd.runtime import bump, conjugated, counter_of, tracked_node, where, wrap
 from chainrule.autograd.tensor import Tensor
@@ -96,8 +96,7 @@ class FunctionNode(Node):
             return self._run(g, raw=True)
 
     def run_taped(self, g: Any, needed: Any) -> tuple[Any, ...]:
-        with enable_grad():
-            return self._run(g, raw=False)
+        return self._run(g, raw=False)
 
     def _run(self, g: Any, raw: bool) -> tuple[Any, ...]:
         parts = g if isinstance(g, list) else [g]

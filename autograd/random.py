@@ -15,9 +15,7 @@ import numpy as np
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.creation import _finish, _on, _sizes
-from chainrule.autograd.modes import no_grad
-from chainrule.autograd.ops.shape import integers
-from chainrule.autograd.public import function, method_only
+from chainrule.autograd.public import function
 from chainrule.autograd.runtime import wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends import random as definitions
@@ -173,7 +171,13 @@ def _numbers(caller: str, device: Device, shape: tuple[int, ...], generator: Gen
 
 @function(method=False)
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Uniform random numbers in [0, 1); of complex dtypes both parts.
 
@@ -189,7 +193,13 @@ def rand(
 
 @function(method=False)
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Normal random numbers of mean 0 and variance 1; of complex dtypes each part has variance 1/2.
 
@@ -210,6 +220,8 @@ def randint(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
     **named: Any,
 ) -> Tensor:
     """``randint(high, size)`` or ``randint(low, high, size)``: random integers in [low, high).
@@ -241,7 +253,16 @@ def randint(
 
 
 @function(method=False)
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:
     """The integers 0 to n - 1 in random order.
 
     Example:
@@ -255,7 +276,9 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     key, stream = (default_generator if generator is None else generator).next_stream()
     order = definitions.permutation(where.backend, key, stream, int(n))
     t = wrap(order, where)
-    return t if dtype is None else t.to(dtype)
+    if dtype is not None:
+        t = t.to(dtype)
+    return t.requires_grad_() if requires_grad else t
 
 
 def _like(name: str, make: Any) -> None:
@@ -266,6 +289,9 @@ def _like(name: str, make: Any) -> None:
         dtype: Any = None,
         device: Any = None,
         requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+        memory_format: Any = None,
     ) -> Tensor:
         return make(
             tuple(input._data.shape),
@@ -291,7 +317,18 @@ _like("randn", randn)
 
 
 @function(method=False)
-def randint_like(input: Tensor, *bounds: int, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
+def randint_like(
+    input: Tensor,
+    *bounds: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+    **named: Any,
+) -> Tensor:
     """Random integers in [0, high) or [low, high), with the size, dtype and device of ``input``.
 
     Example:
@@ -301,74 +338,15 @@ def randint_like(input: Tensor, *bounds: int, dtype: Any = None, device: Any = N
     """
     spec = input._data.dtype if dtype is None else dtype
     where = input._device if device is None else device
-    return randint(*bounds, tuple(input._data.shape), dtype=spec, device=where, **options)
-
-
-@function()
-def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability that each element gives (or ``p``), else 0; it has no gradient.
-
-    Raises RuntimeError when a probability is outside [0, 1].
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.bernoulli(cr.tensor([0.0, 1.0]))
-        tensor([0., 1.])
-    """
-    probability: Any = input._data if p is None else p
-    if p is None and input._data.size and not bool(((probability >= 0) & (probability <= 1)).all()):
-        raise RuntimeError("bernoulli: probabilities must be in [0, 1]")
-    drawn = _draw(definitions.bernoulli, input._device, tuple(input._data.shape), generator, probability)
-    return wrap(input._device.xp.astype(drawn, input._data.dtype), input._device)
-
-
-@function(method=False)
-def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, **options: Any
-) -> Tensor:
-    """Normal random numbers of the given mean and standard deviation (numbers with a size, or tensors).
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.normal(cr.zeros(3), 1.0).shape
-        (3,)
-    """
-    tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
-    if size is None and not tensors:
-        raise TypeError("normal: expected a size, or tensors for mean or std")
-    if size is None:
-        size = np.broadcast_shapes(*[t._data.shape for t in tensors])
-        options = {"dtype": tensors[0]._data.dtype, "device": tensors[0]._device, **options}
-    return randn(*integers("normal", (size,)), generator=generator, **options) * std + mean
-
-
-@method_only()
-def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Uniform random numbers in [a, b) in the place of every element."""
-    if not a <= b:
-        raise RuntimeError(f"uniform_: expected a <= b, got a={a}, b={b}")
-    shape, spec = tuple(self._data.shape), _floating("uniform_", self.dtype)
-    array = _draw(definitions.uniform, self._device, shape, generator, spec)
-    with no_grad():
-        return self.copy_(wrap(array, self._device) * (b - a) + a)
-
-
-@method_only()
-def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Normal random numbers in the place of every element."""
-    if std < 0:
-        raise RuntimeError(f"normal_: std must not be negative, got {std}")
-    array = _numbers("randn", self._device, tuple(self._data.shape), generator, self.dtype)
-    with no_grad():
-        return self.copy_(wrap(array, self._device) * std + mean)
-
-
-@method_only()
-def bernoulli_(self: Tensor, p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
-    """1 with probability ``p``, else 0, in the place of every element."""
-    drawn = _draw(definitions.bernoulli, self._device, tuple(self._data.shape), generator, p)
-    with no_grad():
-        return self.copy_(wrap(self._device.xp.astype(drawn, self._data.dtype), self._device))
+    return randint(
+        *bounds,
+        size=tuple(input._data.shape),
+        generator=generator,
+        dtype=spec,
+        device=where,
+        requires_grad=requires_grad,
+        **named,
+    )
 
 
 def keep_mask(like: Tensor, keep: float, generator: Generator | None = None) -> Tensor:

@@ -114,7 +114,7 @@ def operand(op: Op, name: str, value: Any, like: Tensor | None) -> Tensor:
             if isinstance(value, float):
                 spec = dtypes.get_default_dtype().dtype
         dtypes.as_dtype(spec)
-        array = np.asarray(value, spec)
+        array = np.array(value, spec)  # a copy: the user may change the array before the backward pass reads it
         return wrap(array if device.type == "cpu" else device.backend.from_host(array, device.index or 0), device)
     raise TypeError(f"{op.label}: argument {name!r} must be a Tensor, got {describe(value)}")
 
@@ -135,6 +135,22 @@ def mixed_devices(op: Op, x: Tensor, y: Tensor) -> RuntimeError:
     )
 
 
+def on_one_device(op: Op, tensors: tuple[Any, ...], **attributes: Any) -> Any:
+    """The op on tensors that are not all on one device: an error, but where vmap brings them together."""
+    return op.apply(*lifted(op, tensors), **attributes)
+
+
+def lifted(op: Op, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tensors among the values at one level of vmap. Raises RuntimeError for tensors on several devices."""
+    from chainrule.autograd import batching
+
+    found = batching.together(tensors)
+    if found is None:
+        given = [t for t in tensors if isinstance(t, Tensor)]
+        raise mixed_devices(op, given[0], next(t for t in given if t._device is not given[0]._device))
+    return found
+
+
 def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
     """Bring the arguments of an elementwise op to one device and dtype, by PyTorch's promotion rules.
 
@@ -152,11 +168,12 @@ def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
             if constant is not None:
                 return constant, y
     first = next((v for v in values if isinstance(v, Tensor)), None)
+    if any(isinstance(v, Tensor) and v._device is not first._device for v in values):  # type: ignore[union-attr]
+        values = lifted(op, values)
+        first = next(v for v in values if isinstance(v, Tensor))
     tensors: list[Any] = []
     for name, value in zip(op.parameters[-len(values) :], values, strict=True):
         if isinstance(value, Tensor):
-            if first is not None and value._device is not first._device:
-                raise mixed_devices(op, first, value)
             tensors.append(value)
         elif isinstance(value, np.ndarray) and value.ndim:
             tensors.append(operand(op, name, value, first))

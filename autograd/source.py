@@ -91,15 +91,21 @@ def _check_arguments(op: Op) -> list[str]:
                 given = f"{local_name(p)} is not None and " if p in op.optional else ""
                 lines += [
                     f"if {given}{local_name(p)}._device is not device:",
-                    f"    raise mixed_devices(OP, {first}, {local_name(p)})",
+                    f"    return on_one_device(OP, {_all_arguments(op)})",
                 ]
         if op.variadic:
             lines += [
                 f"for t in {op.variadic}:",
                 "    if t._device is not device:",
-                f"        raise mixed_devices(OP, {first}, t)",
+                f"        return on_one_device(OP, {_all_arguments(op)})",
             ]
     return lines
+
+
+def _all_arguments(op: Op) -> str:
+    tensors = [local_name(p) for p in op.parameters]
+    given = f"({', '.join(tensors)}{',' if tensors else ''} {f'*{op.variadic},' if op.variadic else ''})"
+    return ", ".join([given, *(f"{a}={a}" for a in op.attributes)])
 
 
 def _harmonise(op: Op) -> list[str]:

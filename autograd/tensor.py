@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.interop import ArrayProtocols
 from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.node import Leaf, RemovableHandle, View, add_hook
 
@@ -52,7 +53,7 @@ class ElementCount(int):
         return self.shape[dim]
 
 
-class Tensor(TensorMethods):
+class Tensor(TensorMethods, ArrayProtocols):
     """An n-dimensional array that records what is computed with it.
 
     Made by :func:`chainrule.tensor`, the other creation functions, and by operations. ``Tensor(2, 3)`` and
@@ -74,9 +75,6 @@ class Tensor(TensorMethods):
     _view: View | None
     _node: Any  # the node that made it, a Leaf when it requires grad, or None
     _grad: Tensor | None = None  # of tensors that are no leaf; a Leaf keeps its own
-
-    # NumPy's operators hand over to ours (see interop.py)
-    __array_priority__ = 1000
 
     def __init__(self, *data: Any, device: Any = None) -> None:
         from chainrule.autograd.creation import legacy_tensor
@@ -152,10 +150,10 @@ class Tensor(TensorMethods):
         """Whether the elements are complex numbers."""
         return self.dtype.is_complex
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether ``view`` can give it any shape without a copy.
 
-        The memory order of a tensor that is no view is ours to choose, and reported as contiguous.
+        The memory order of a tensor that is no view is ours to choose, and reported as contiguous in every format.
         """
         return self._view is None or bool(self._data.flags.c_contiguous)
 
@@ -415,10 +413,6 @@ class Tensor(TensorMethods):
         """The elements as nested lists of Python numbers."""
         return self._device.backend.to_host(self._data).tolist()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.numpy()
-        return np.array(array, dtype=dtype, copy=copy)
-
     def __bool__(self) -> bool:
         if self._data.size != 1:
             raise RuntimeError(
@@ -460,9 +454,9 @@ class Tensor(TensorMethods):
         return tensor_repr(self)
 
     def __format__(self, spec: str) -> str:
-        if self._data.ndim == 0 and spec:
+        if not self._data.ndim:
             return format(self.item(), spec)
-        return format(repr(self), spec)
+        return object.__format__(self, spec)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
@@ -479,10 +473,19 @@ class Tensor(TensorMethods):
             t.grad = copy.deepcopy(self.grad, memo)
         return t
 
+    def __copy__(self) -> Tensor:
+        t = self.detach()
+        t.__class__ = type(self)
+        t.__dict__.update(self._attributes())
+        return t.requires_grad_(self.requires_grad)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         from chainrule.autograd.creation import rebuild
 
-        if not self.is_leaf:
-            raise RuntimeError("pickle: only leaf tensors can be pickled; detach() this one first")
-        host = self._device.backend.to_host(self._data)
-        return rebuild, (type(self), np.ascontiguousarray(host), str(self._device), self.requires_grad)
+        host = np.array(self._device.backend.to_host(self._data), order="C")  # ascontiguousarray gives 0-d a dimension
+        arguments = (type(self), host, str(self._device), self.requires_grad)
+        return rebuild, arguments, self._attributes() or None
+
+    def _attributes(self) -> dict[str, Any]:
+        """What users (and subclasses) have attached to it."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_frozen", "_grad")}

@@ -39,6 +39,10 @@ class Backend:
         """The array as a NumPy array (the same memory where that is possible)."""
         raise NotImplementedError
 
+    def from_dlpack(self, source: Any) -> Any:
+        """An array on the memory that an object with ``__dlpack__`` exports."""
+        raise NotImplementedError
+
     def shares_memory(self, x: Any, y: Any) -> bool:
         """Whether two arrays of this backend overlap in memory."""
         raise NotImplementedError

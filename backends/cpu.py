@@ -54,6 +54,9 @@ class NumpyBackend(Backend):
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return array
 
+    def from_dlpack(self, source: Any) -> np.ndarray:
+        return np.from_dlpack(source)
+
     def shares_memory(self, x: Any, y: Any) -> bool:
         return bool(np.shares_memory(x, y))
 

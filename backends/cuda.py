@@ -91,6 +91,9 @@ class CupyBackend(Backend):
     def to_host(self, array: Any) -> np.ndarray:
         return array.get()
 
+    def from_dlpack(self, source: Any) -> Any:
+        return self.module.from_dlpack(source)
+
     def shares_memory(self, x: Any, y: Any) -> bool:
         return bool(self.module.shares_memory(x, y))
 

@@ -88,6 +88,10 @@ class device:
             cls._interned[kind, index] = found
         return found
 
+    def covers(self, other: device) -> bool:
+        """Whether arrays of ``other`` can be taken to this device without a copy (see ``autograd/batching``)."""
+        return self is other
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (device, (str(self),))
 
@@ -180,3 +184,17 @@ def set_default_device(name: str | device | None) -> None:
     chosen = device(name)
     _ = chosen.backend  # fail here, with the reason, and not at the first tensor
     _default = chosen
+
+
+def device_of(array: Any) -> device:
+    """The device of an array of one of the backends in use.
+
+    Example:
+        >>> import chainrule as cr
+        >>> device_of(cr.ones(2, device="cpu").numpy())
+        device(type='cpu')
+    """
+    for kind, backend in _loaded.items():
+        if type(array) is backend.array_type:
+            return device(kind, getattr(getattr(array, "device", None), "id", None) if kind == "cuda" else None)
+    raise TypeError(f"device_of: {type(array).__name__} is an array of no backend")

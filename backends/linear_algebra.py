@@ -225,7 +225,7 @@ class LinearAlgebra:
 
     @_of_halves
     def lu_factor(self, x: Any) -> tuple[Any, Any, Any, Any]:
-        """L and U in one matrix, LAPACK's pivots (from 1), the order of the rows they mean, and info."""
+        """L and U in one matrix, LAPACK's pivots (from 1), the order of the rows that they mean, and info."""
         return self._one_by_one(_lu_of_one, x)
 
     @_of_halves
@@ -238,6 +238,14 @@ class LinearAlgebra:
         """LAPACK's compact LDL of the lower triangle, its pivots, and info."""
         made = self._one_by_one(lambda a: _ldl_of_one(a, hermitian), x)
         return made[0], made[1], made[2]
+
+    def pivots_to_order(self, pivots: Any, rows: int) -> Any:
+        """The order of the rows that LAPACK's pivots (..., K) mean: row i of the product is row order[i]."""
+        host = self._to_host(pivots)
+        order = np.empty((*host.shape[:-1], rows), np.int64)
+        for at in _indices(host.shape[:-1]):
+            order[at] = _order_of_one(host[at] - 1, rows)
+        return self._from_host(order)
 
     def ldl_solve(self, x: Any, pivots: Any, y: Any, hermitian: bool) -> Any:
         """``z`` with ``A @ z = y`` where x and pivots are the LDL of A."""
@@ -275,10 +283,14 @@ def _lu_of_one(a: np.ndarray) -> tuple[Any, ...]:
     if not a.size:
         return a, np.zeros(0, np.int32), np.arange(m), np.int32(0)
     lu, swaps, info = _lapack("getrf", a)(a)
-    order = np.arange(m)
+    return lu, (swaps + 1).astype(np.int32), _order_of_one(swaps, m), np.int32(info)
+
+
+def _order_of_one(swaps: np.ndarray, rows: int) -> np.ndarray:
+    order = np.arange(rows)
     for i, other in enumerate(swaps):
         order[[i, other]] = order[[other, i]]
-    return lu, (swaps + 1).astype(np.int32), order, np.int32(info)
+    return order
 
 
 def _geqrf_of_one(a: np.ndarray) -> tuple[Any, ...]:

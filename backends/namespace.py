@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.backends.linear_algebra import LinearAlgebra
 from chainrule.backends.shims import memory_shims, standard_shims
+from chainrule.backends.strided import strided_shims
 
 Forward = Callable[..., Any]
 
@@ -57,6 +58,8 @@ class ArrayNamespace:
         for function, shim in standard_shims(module).items():
             setattr(self, function, shim)
         for function, shim in memory_shims(module, scatter_add).items():
+            setattr(self, function, shim)
+        for function, shim in strided_shims(module).items():
             setattr(self, function, shim)
 
         self.linalg = LinearAlgebra(module)

@@ -8,15 +8,18 @@ tensor([2., 4.])
 """
 
 import warnings as _warnings
+from importlib import import_module as _import_module
 from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
+from typing import Any as _Any
 
 from chainrule import autograd as autograd
 from chainrule import backends as backends
 from chainrule import cuda as cuda
 from chainrule import fft as fft
+from chainrule import func as func
 from chainrule import linalg as linalg
 from chainrule import nn as nn
 from chainrule import optim as optim
@@ -46,7 +49,17 @@ from chainrule.autograd.dtypes import int64 as int64
 from chainrule.autograd.dtypes import int64 as long
 from chainrule.autograd.dtypes import set_default_dtype as set_default_dtype
 from chainrule.autograd.dtypes import uint8 as uint8
+from chainrule.autograd.dtypes import uint16 as uint16
+from chainrule.autograd.dtypes import uint32 as uint32
+from chainrule.autograd.dtypes import uint64 as uint64
 from chainrule.autograd.explain import explain as explain
+from chainrule.autograd.formats import channels_last as channels_last
+from chainrule.autograd.formats import channels_last_3d as channels_last_3d
+from chainrule.autograd.formats import contiguous_format as contiguous_format
+from chainrule.autograd.formats import layout as layout
+from chainrule.autograd.formats import memory_format as memory_format
+from chainrule.autograd.formats import preserve_format as preserve_format
+from chainrule.autograd.formats import strided as strided
 from chainrule.autograd.functions import *
 from chainrule.autograd.modes import enable_grad as enable_grad
 from chainrule.autograd.modes import inference_mode as inference_mode
@@ -54,9 +67,13 @@ from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled
 from chainrule.autograd.modes import is_inference_mode_enabled as is_inference_mode_enabled
 from chainrule.autograd.modes import no_grad as no_grad
 from chainrule.autograd.modes import set_grad_enabled as set_grad_enabled
+from chainrule.autograd.printing import set_printoptions as set_printoptions
+from chainrule.autograd.queries import finfo as finfo
+from chainrule.autograd.queries import iinfo as iinfo
 from chainrule.autograd.random import Generator as Generator
 from chainrule.autograd.tensor import Size as Size
 from chainrule.autograd.tensor import Tensor as Tensor
+from chainrule.autograd.vmap import vmap as vmap
 from chainrule.backends.devices import device as device
 from chainrule.backends.devices import get_default_device as get_default_device
 from chainrule.backends.devices import set_default_device as set_default_device
@@ -70,4 +87,10 @@ _warnings.filterwarnings(
 )
 
 _refusals.refuse_methods(Tensor)
-__getattr__ = _refusals.module_getattr("", lambda: globals())
+
+
+def __getattr__(name: str) -> _Any:
+    """``chainrule.array_api``, which most programs never use, is imported when it is first named."""
+    if name == "array_api":
+        return _import_module("chainrule.array_api")
+    return _refusals.missing("", name, globals())

@@ -9,7 +9,7 @@ from chainrule.autograd.creation import empty
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import functional as F
 from chainrule.nn import init
-from chainrule.nn.functional.layers import Pair, pair
+from chainrule.nn.functional.arguments import Pair, pair
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 

@@ -272,18 +272,6 @@ def _is_pending(input: Tensor) -> bool:
     return False
 
 
-@function("is_complex", method=False)
-def _is_complex_function(input: Tensor) -> bool:
-    """Whether the elements are complex numbers.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.is_complex(cr.tensor([1 + 2j]))
-        True
-    """
-    return _is_complex(input)
-
-
 def _angle_rule(xp: Any, g: Any, x: Any) -> Any:
     if not dtypes.is_complex(x.dtype):
         return xp.zeros_like(g)

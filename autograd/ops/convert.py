@@ -30,16 +30,22 @@ def astype(xp, x, *, dtype):
     return xp.astype(x, dtype)
 
 
-@op(vjp={"x": lambda xp, g: g}, check=Unary(reference=np.copy), public="clone", arithmetic=False)
+@op(vjp={"x": lambda xp, g: g}, check=Unary(reference=np.copy), arithmetic=False)
 def clone(xp, x):
-    """A copy with its own memory; the gradient passes through.
+    """A copy with its own memory; the gradient passes through."""
+    return xp.copy(x)
+
+
+@function("clone")
+def _clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy with its own memory; the gradient passes through. ``memory_format`` changes nothing.
 
     Example:
         >>> import chainrule as cr
         >>> cr.clone(cr.ones(2))
         tensor([1., 1.])
     """
-    return xp.copy(x)
+    return xp_of_tensors.clone(input)
 
 
 @op(
@@ -83,20 +89,30 @@ function("zero", inplace=True, publish=False)(_zero)
 
 @method_only("to")
 def _to(
-    input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False
+    input: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    other: Tensor | None = None,
+    copy: bool = False,
+    non_blocking: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """The tensor in another dtype and on another device; itself when nothing changes (unless ``copy``).
 
-    Takes ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` and ``to(other_tensor)``.
+    Takes ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` and ``to(other_tensor)``, each followed by
+    ``non_blocking`` and ``copy``. ``non_blocking`` and ``memory_format`` change nothing.
     """
-    for arg in args:
+    flags = [arg for arg in args if isinstance(arg, bool)]
+    if len(flags) > 2:
+        raise TypeError(f"to: expected at most non_blocking and copy after dtype and device, got {args!r:.80}")
+    copy = flags[1] if len(flags) == 2 else copy
+    for arg in (*args, other):
         if isinstance(arg, Tensor):
             dtype, device = arg.dtype, arg._device
         elif isinstance(arg, Device) or (isinstance(arg, str) and not hasattr(dtypes, arg)):
             device = arg
-        elif isinstance(arg, bool):
-            continue  # non_blocking
-        elif arg is not None:
+        elif arg is not None and not isinstance(arg, bool):
             dtype = arg
     result = input
     if device is not None:
@@ -111,6 +127,12 @@ def _to(
 
 def _move(t: Tensor, target: Device) -> Tensor:
     """A copy on another device, recorded: the gradient is moved back."""
+    if target.covers(t._device):
+        from chainrule.autograd.batching import lift
+
+        return lift(t, target)
+    if t._device.covers(target):  # inside vmap, where the tensor is already there
+        return t
     from chainrule.autograd.modes import mode
     from chainrule.autograd.runtime import make_node, tracked_node
 
@@ -148,7 +170,7 @@ def _back(g: Any, source: Device) -> Any:
 
 
 def _conversion(name: str, spec: Any, doc: str) -> None:
-    def convert(input: Tensor) -> Tensor:
+    def convert(input: Tensor, memory_format: Any = None) -> Tensor:
         return cast(input, dtypes.as_dtype(spec).dtype)
 
     convert.__name__ = name
@@ -178,19 +200,19 @@ def _type_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 @method_only("type")
-def _type(input: Tensor, dtype: Any = None) -> Any:
+def _type(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The tensor in another dtype; without one, the dtype's name."""
     return str(input.dtype) if dtype is None else cast(input, dtypes.as_dtype(dtype).dtype)
 
 
 @method_only("cpu")
-def _cpu(input: Tensor) -> Tensor:
+def _cpu(input: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor on the CPU."""
     return _to(input, "cpu")
 
 
 @method_only("cuda")
-def _cuda(input: Tensor, device: Any = None) -> Tensor:
+def _cuda(input: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """The tensor on a CUDA GPU. Raises RuntimeError with the reason where there is none."""
     return _to(
         input, "cuda" if device is None else Device(device) if isinstance(device, (str, Device)) else f"cuda:{device}"

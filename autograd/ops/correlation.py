@@ -9,8 +9,8 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.indexing import getitem_of
-from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.ops.norms import _norm
+from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import cast, describe, to_floating, wrap
 from chainrule.autograd.tensor import Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
-from chainrule.autograd.ops.reduction import ValuesIndices, products_before
+from chainrule.autograd.ops.reduction import ValuesIndices, products_before, summand
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function
 from chainrule.autograd.runtime import cast
@@ -48,18 +49,17 @@ def _cumulative_prod_back(xp: Any, g: Any, x: Any, out: Any, axis: int) -> Any:
     return products_before(xp, x, axis) * _recurrence_from_behind(xp, g, behind, axis)
 
 
-def _difference(xp: Any, x: Any, y: Any) -> Any:
-    """``x - y``, and 0 where both are the same infinity."""
-    same = x == y
-    return xp.where(same, xp.zeros_like(x), x - xp.where(same, xp.zeros_like(y), y))
-
-
 def _logcumsumexp_back(xp: Any, g: Any, x: Any, out: Any, axis: int) -> Any:
     # The slope of out[j] at x[i] is exp(x[i] - out[j]), the product of exp(x[i] - out[i]) and of the factors
     # exp(out[k] - out[k + 1]) between. None of them exceeds 1, so nothing overflows.
     lead = (slice(None),) * axis
-    factors = xp.exp(_difference(xp, out[(*lead, slice(0, -1))], out[(*lead, slice(1, None))]))
-    return xp.exp(_difference(xp, x, out)) * _recurrence_from_behind(xp, g, factors, axis)
+    here, behind = out[(*lead, slice(0, -1))], out[(*lead, slice(1, None))]
+    same = here == behind  # infinities, whose difference is nan
+    zeros = xp.zeros_like(here)
+    factors = xp.exp(xp.where(same, zeros, here) - xp.where(same, zeros, behind))
+    # as with logsumexp, minus infinity has no slope, and infinity none that is a number
+    slopes = xp.exp(x - xp.where(out == -math.inf, xp.zeros_like(out), out))
+    return slopes * _recurrence_from_behind(xp, g, factors, axis)
 
 
 # ---- the ops --------------------------------------------------------------------------------------------------------
@@ -169,14 +169,13 @@ def _axis_of(caller: str, input: Tensor, dim: Any, axis: Any) -> int:
 
 def _accumulated(caller: str, input: Tensor, dim: Any, dtype: Any, axis: Any) -> Tensor:
     d = _axis_of(caller, input, dim, axis)
-    if dtype is not None:
-        input = cast(input, dtypes.as_dtype(dtype).dtype)
-    elif dtypes.category(input._data.dtype) < 2:
-        input = cast(input, dtypes.int64.dtype)
+    if dtype is not None and dtypes.as_dtype(dtype) == np.bool_:
+        raise RuntimeError(f"{caller}: dtype must be one of numbers, got {dtype}")
+    input = summand(input, dtype)
     if not input._data.ndim:
         return xp_of_tensors.clone(input)
     name = "cumulative_sum" if caller == "cumsum" else "cumulative_prod"
-    return getattr(xp_of_tensors, name)(input, axis=d)
+    return cast(getattr(xp_of_tensors, name)(input, axis=d), input._data.dtype)
 
 
 @function("cumsum", inplace=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
+import numpy as np
+
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.reduction import public_axis
 from chainrule.autograd.ops.shape import normal_axis
@@ -88,6 +90,8 @@ def _gradient(input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order
         >>> cr.gradient(cr.tensor([1.0, 4.0, 9.0]))
         (tensor([3., 4., 5.]),)
     """
+    if input._data.dtype in (np.bool_, np.uint8):
+        raise RuntimeError(f"gradient: expected numbers with a sign, got a {input.dtype} tensor")
     if edge_order not in (1, 2):
         raise RuntimeError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
     axes = public_axis("gradient", dim, input._data.ndim)

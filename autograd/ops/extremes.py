@@ -23,6 +23,8 @@ from chainrule.autograd.tensor import Tensor
 
 def _extreme_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
     chosen = x == keep_dims(xp, out, x.shape, axis, keepdims)
+    if axis is None:  # an extreme of all elements that is NaN comes from each NaN
+        chosen = chosen | ((x != x) & (out != out))
     share = chosen * keep_dims(xp, g, x.shape, axis, keepdims)
     return share / xp.sum(xp.astype(chosen, dtype=g.dtype), axis=axis, keepdims=True) if x.ndim else share
 
@@ -47,9 +49,8 @@ def min(xp, x, *, axis=None, keepdims=False):
 
 def _nonempty(caller: str, input: Tensor, axis: Any) -> None:
     if 0 in input._data.shape and count_of(input._data.shape, axis) == 0:
-        raise RuntimeError(
-            f"{caller}: there is no extreme of zero elements, got shape {tuple(input.shape)} and dim {axis}"
-        )
+        kind = RuntimeError if axis is None and not caller.startswith("arg") else IndexError
+        raise kind(f"{caller}: there is no extreme of zero elements, got shape {tuple(input.shape)} and dim {axis}")
 
 
 def _extreme(name: str) -> None:
@@ -224,8 +225,11 @@ def _truth(name: str, doc: str) -> None:
         input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = NOT_GIVEN, keepdims: Any = NOT_GIVEN
     ) -> Tensor:
         dim = dim if axis is NOT_GIVEN else axis
+        if isinstance(dim, (tuple, list)) and not dim:  # PyTorch reduces no dimension here, where sum reduces all
+            found = xp_of_tensors.not_equal(input, 0)
+            return cast(found, input._data.dtype) if input._data.dtype == np.uint8 else found
         ax = public_axis(name, dim, input._data.ndim)
-        found: Tensor = getattr(xp_of_tensors, name)(
+        found = getattr(xp_of_tensors, name)(
             input, axis=ax, keepdims=bool(keepdim if keepdims is NOT_GIVEN else keepdims)
         )
         return cast(found, input._data.dtype) if input._data.dtype == np.uint8 else found

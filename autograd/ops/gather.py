@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.batching.array import extremes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.indexing import getitem_of
@@ -82,7 +83,7 @@ def _along_arguments(caller: str, input: Tensor, dim: int, index: Tensor) -> int
             f"{caller}: index may exceed input only along dim {dim}, got {describe(index)} for {describe(input)}"
         )
     if index._data.size:
-        low, high = int(index._data.min()), int(index._data.max())
+        low, high = map(int, extremes(index._data))
         if low < 0 or high >= input._data.shape[d]:
             raise IndexError(
                 f"{caller}: index {low if low < 0 else high} is out of bounds for dimension {dim} "

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
@@ -247,17 +246,3 @@ def _histogramdd(
     columns = [points[:, d] for d in np.arange(count).tolist()]
     counts, edges = _edges_and_counts("histogramdd", input, columns, wanted, range, weight, density)
     return HistogramDD(counts, tuple(edges))
-
-
-@function("is_nonzero")
-def _is_nonzero(input: Tensor) -> bool:
-    """Whether the only element of a tensor is not zero. Raises RuntimeError for any other number of elements.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.is_nonzero(cr.tensor([2.0]))
-        True
-    """
-    if input._data.size != 1:
-        raise RuntimeError(f"is_nonzero: expected one element, got a {describe(input)}")
-    return bool(xp_of_tensors.not_equal(input, 0).item())

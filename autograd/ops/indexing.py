@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.batching.array import extremes
 from chainrule.autograd.inplace import _check_recorded, _records, adopt, check_memory
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
@@ -142,7 +143,7 @@ def _index_tensors(x: Tensor, part: Any, dim: int) -> tuple[Tensor, ...]:
         raise IndexError(f"index: tensors used as indices must be integers or bools, got {part.dtype}")
     if dim < x._data.ndim and part._data.size:
         n = x._data.shape[dim]
-        low, high = int(part._data.min()), int(part._data.max())
+        low, high = map(int, extremes(part._data))
         if low < -n or high >= n:
             raise IndexError(f"index: {low if low < -n else high} is out of bounds for dimension {dim} with length {n}")
         if low < 0:  # CuPy and scatter-adds want them from 0

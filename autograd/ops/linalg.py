@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.op import op
+from chainrule.autograd.op import OPS, op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import matrix_transpose
 from chainrule.autograd.public import function
-from chainrule.autograd.runtime import describe, unbroadcast
+from chainrule.autograd.runtime import cast, describe, operand, result_dtype, unbroadcast
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
 
@@ -81,9 +81,11 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
         >>> cr.matmul(cr.ones(2, 3), cr.ones(3))
         tensor([3., 3.])
     """
-    for which, value in (("input", input), ("other", other)):
-        if not isinstance(value, Tensor):
-            raise TypeError(f"matmul: argument {which!r} must be a Tensor, got {describe(value)}")
+    if not (isinstance(input, Tensor) and isinstance(other, Tensor)):  # a NumPy array on one side is taken
+        like = input if isinstance(input, Tensor) else other if isinstance(other, Tensor) else None
+        given = zip(("x", "y"), (input, other), strict=True)
+        both = [v if isinstance(v, Tensor) else operand(OPS["matmul"], p, v, like) for p, v in given]
+        return _matmul(*[cast(v, result_dtype(both)) for v in both])
     a, b = input._data.shape, other._data.shape
     if not a or not b:
         raise RuntimeError(f"matmul: both arguments must have at least 1 dimension, got shapes {a} and {b}")

@@ -1,4 +1,4 @@
-"""Normalisation over a batch."""
+"""Normalisation: dimensions brought to mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -89,3 +89,29 @@ def batch_norm(xp, x, weight=None, bias=None, *, eps=1e-5):
     if bias is not None:
         out += _per_channel(xp, bias, x.ndim)
     return out, xp.reshape(mean, (-1,)), xp.reshape(var, (-1,))
+
+
+def _standardise_back(xp: Any, g: Any, x: Any, out: Any, axis: tuple[int, ...], eps: float) -> Any:
+    rstd = xp.rsqrt(xp.var(x, axis=axis, correction=0, keepdims=True) + eps)
+    along = xp.mean(g * out, axis=axis, keepdims=True)
+    return rstd * (g - xp.mean(g, axis=axis, keepdims=True) - out * along)
+
+
+@op(
+    vjp={"x": _standardise_back},
+    check=Samples(
+        lambda rng: [
+            Sample((normal(rng, 2, 3, 4),), {"axis": (2,), "eps": 1e-3}),
+            Sample((normal(rng, 2, 3, 4),), {"axis": (1, 2), "eps": 1e-5}),
+            Sample((normal(rng, 5),), {"axis": (0,), "eps": 0.1}),
+        ],
+        reference=lambda x, axis, eps: (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps),
+        atol=1e-5,
+    ),
+)
+def standardise(xp, x, *, axis, eps):
+    """``(x - mean) / sqrt(variance + eps)`` over the given axes."""
+    out = x - xp.mean(x, axis=axis, keepdims=True)
+    variance = xp.mean(out * out, axis=axis, keepdims=True)
+    out *= xp.reciprocal(xp.sqrt(variance + eps))
+    return out

@@ -255,7 +255,7 @@ def _scale(
 ) -> Any:
     """x divided by the windows' counts."""
     if override:
-        return x * (1.0 / override)
+        return x if override == 1 else x * (1.0 / override)  # integers stay integers
     counts = divisors(shape, kernel, stride, padding, out, pad)
     if 0 in counts.shape:
         return x

@@ -265,7 +265,7 @@ def _quantiles(ordered: Tensor, q: Tensor, interpolation: str, skip_nan: bool) -
         return xp_of_tensors.gather(ordered, second if interpolation == "higher" else first, axis=axis)
     low, high = [xp_of_tensors.gather(ordered, index, axis=axis) for index in (first, second)]
     if interpolation == "midpoint":
-        return low + (high - low) * 0.5
+        return high - (high - low) * 0.5
     weight = rank - wrap(below, device)
     # from the nearer end, so that both ends are met exactly
     return xp_of_tensors.where(weight < 0.5, low + weight * (high - low), high - (high - low) * (1.0 - weight))

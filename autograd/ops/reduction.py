@@ -73,6 +73,16 @@ def public_axis(caller: str, dim: Any, ndim: int) -> Any:
     return axis if ndim else None
 
 
+def summand(input: Tensor, dtype: Any) -> Tensor:
+    """``input`` in the dtype of its sum: as asked for, else int64 for integers and bools.
+
+    NumPy's sums of short integers are int64; the result is to be cast to the dtype again.
+    """
+    if dtype is not None:
+        return cast(input, dtypes.as_dtype(dtype).dtype)
+    return cast(input, dtypes.int64.dtype) if dtypes.category(input._data.dtype) < 2 else input
+
+
 def _reduction(name: str, doc: str, *, promote: str = "") -> Any:
     """The public function of a reduction: dim as PyTorch takes it, dtype converted first."""
 
@@ -91,17 +101,19 @@ def _reduction(name: str, doc: str, *, promote: str = "") -> Any:
             keepdim = keepdims
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}: argument 'input' must be a Tensor, got {type(input).__name__}")
-        if dtype is not None:
+        if promote == "int64":
+            if dtype is not None or dtypes.category(input._data.dtype) < 2:
+                input = summand(input, dtype)
+        elif dtype is not None:
             input = cast(input, dtypes.as_dtype(dtype).dtype)
-        elif promote == "int64" and dtypes.category(input._data.dtype) < 2:
-            input = cast(input, dtypes.int64.dtype)
-        elif promote == "floating" and dtypes.category(input._data.dtype) < 2:
+        if promote == "floating" and dtypes.category(input._data.dtype) < 2:
             raise RuntimeError(
                 f"{name}: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
             )
         if dim is not None:
             dim = public_axis(name, dim, input._data.ndim)
-        return getattr(xp_of_tensors, name)(input, axis=dim, keepdims=bool(keepdim))
+        result = getattr(xp_of_tensors, name)(input, axis=dim, keepdims=bool(keepdim))
+        return result if dtype is None else cast(result, input._data.dtype)
 
     reduce.__name__ = reduce.__qualname__ = name
     reduce.__doc__ = doc
@@ -255,15 +267,13 @@ def _nansum(
     """
     dim = dim if axis is NOT_GIVEN else axis
     keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
-    if dtype is not None:
-        input = cast(input, dtypes.as_dtype(dtype).dtype)
-    elif dtypes.category(input._data.dtype) < 2:
-        input = cast(input, dtypes.int64.dtype)
     if dtypes.category(input._data.dtype) == 3:
         raise RuntimeError(f"nansum: expected real numbers, got {input.dtype}")
     if dtypes.category(input._data.dtype) == 2:
         input = _numbers_only(input)[0]
-    return xp_of_tensors.sum(input, axis=public_axis("nansum", dim, input._data.ndim), keepdims=bool(keepdim))
+    input = summand(input, dtype)
+    total = xp_of_tensors.sum(input, axis=public_axis("nansum", dim, input._data.ndim), keepdims=bool(keepdim))
+    return cast(total, input._data.dtype)
 
 
 @function("nanmean")
@@ -285,12 +295,14 @@ def _nanmean(
     """
     dim = dim if axis is NOT_GIVEN else axis
     keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
-    if dtype is not None:
-        input = cast(input, dtypes.as_dtype(dtype).dtype)
     if dtypes.category(input._data.dtype) < 2:
         raise RuntimeError(
             f"nanmean: expected a floating-point tensor, got {input.dtype}; convert first, e.g. with .float()"
         )
+    if dtype is not None:
+        if dtypes.category(dtypes.as_dtype(dtype).dtype) < 2:
+            raise RuntimeError(f"nanmean: dtype must be a floating-point dtype, got {dtype}")
+        input = cast(input, dtypes.as_dtype(dtype).dtype)
     keep = {"axis": public_axis("nanmean", dim, input._data.ndim), "keepdims": bool(keepdim)}
     numbers, present = _numbers_only(input)
     half = input._data.dtype.itemsize == 2

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import dtypes
 from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
@@ -41,6 +42,16 @@ def integers(caller: str, values: tuple[Any, ...]) -> tuple[int, ...]:
         return tuple([int(v.__index__()) for v in values])
     except AttributeError:
         raise TypeError(f"{caller}: expected ints, got {values!r:.80}") from None
+
+
+def sizes_given(caller: str, values: tuple[Any, ...], keyword: str, named: dict[str, Any]) -> tuple[int, ...]:
+    """Sizes given as ``f(2, 3)``, as ``f((2, 3))``, or by PyTorch's keyword for them."""
+    if named:
+        if values or set(named) != {keyword}:
+            unknown = next((k for k in named if k != keyword), keyword)
+            raise TypeError(f"{caller}: unexpected keyword argument {unknown!r}")
+        values = (named[keyword],)
+    return integers(caller, values)
 
 
 # ---- reshape --------------------------------------------------------------------------------------------------------
@@ -80,7 +91,7 @@ def resolve_shape(caller: str, shape: tuple[int, ...], count: int, old: tuple[in
 
 
 @function("reshape")
-def _reshape(input: Tensor, *shape: Any) -> Tensor:
+def _reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     """The elements in another shape, in which one dimension may be -1; a view where the memory order allows it.
 
     Raises RuntimeError when the number of elements differs.
@@ -92,19 +103,23 @@ def _reshape(input: Tensor, *shape: Any) -> Tensor:
                 [3, 4, 5]])
     """
     old = input._data.shape
-    return xp_of_tensors.reshape(
-        input, shape=resolve_shape("reshape", integers("reshape", shape), input._data.size, old)
-    )
+    sizes = sizes_given("reshape", shape, "shape", named)
+    return xp_of_tensors.reshape(input, shape=resolve_shape("reshape", sizes, input._data.size, old))
 
 
 @method_only("view")
-def _view(input: Tensor, *shape: Any) -> Tensor:
-    """The same memory in another shape, in which one dimension may be -1; given a dtype, ``view(dtype)`` is refused.
+def _view(input: Tensor, *shape: Any, **named: Any) -> Tensor:
+    """The same memory in another shape, in which one dimension may be -1, or, given a dtype, as such elements.
 
     Raises RuntimeError when the number of elements differs, or when the memory order needs a copy.
     """
+    if (len(shape) == 1 and isinstance(shape[0], (dtypes.dtype, np.dtype, type))) or "dtype" in named:
+        from chainrule.autograd.ops.slicing import view_as_dtype
+
+        return view_as_dtype(input, named["dtype"] if named else shape[0])
     old = input._data.shape
-    result = xp_of_tensors.reshape(input, shape=resolve_shape("view", integers("view", shape), input._data.size, old))
+    sizes = sizes_given("view", shape, "size", named)
+    result = xp_of_tensors.reshape(input, shape=resolve_shape("view", sizes, input._data.size, old))
     if result._view is None and result._data.size:
         raise RuntimeError(
             f"view: shape {tuple(result.shape)} needs a copy, because this tensor of shape {old} is not contiguous; "
@@ -113,10 +128,16 @@ def _view(input: Tensor, *shape: Any) -> Tensor:
     return result
 
 
-@method_only("view_as reshape_as")
-def _view_as(input: Tensor, other: Tensor) -> Tensor:
+@method_only("reshape_as")
+def _reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """The elements in the shape of ``other``."""
     return _reshape(input, tuple(other._data.shape))
+
+
+@method_only("view_as")
+def _view_as(input: Tensor, other: Tensor) -> Tensor:
+    """The same memory in the shape of ``other``."""
+    return _view(input, tuple(other._data.shape))
 
 
 @function("flatten")
@@ -161,7 +182,7 @@ def _unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """
     shape = input._data.shape
     d = normal_axis("unflatten", dim, len(shape))
-    inner = resolve_shape("unflatten", tuple(sizes), shape[d], (shape[d],))
+    inner = resolve_shape("unflatten", integers("unflatten", (sizes,)), shape[d], (shape[d],))
     return xp_of_tensors.reshape(input, shape=(*shape[:d], *inner, *shape[d + 1 :]))
 
 
@@ -180,6 +201,8 @@ def _squeeze(input: Tensor, dim: Any = None, *, axis: Any = NOT_GIVEN) -> Tensor
         kept = tuple([n for n in shape if n != 1])
     else:
         dims = [normal_axis("squeeze", d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"squeeze: a dimension appears twice in dim {dim}")
         kept = tuple([n for i, n in enumerate(shape) if n != 1 or i not in dims])
     return xp_of_tensors.reshape(input, shape=kept)
 
@@ -216,7 +239,7 @@ def permute_dims(xp, x, *, axes):
 
 
 @function("permute")
-def _permute(input: Tensor, *dims: Any) -> Tensor:
+def _permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """The dimensions in the order given; a view.
 
     Example:
@@ -225,9 +248,10 @@ def _permute(input: Tensor, *dims: Any) -> Tensor:
         (4, 2, 3)
     """
     ndim = input._data.ndim
-    axes = tuple([normal_axis("permute", d, ndim) for d in integers("permute", dims)])
+    given = sizes_given("permute", dims, "dims", named)
+    axes = tuple([normal_axis("permute", d, ndim) for d in given])
     if sorted(axes) != list(range(ndim)):
-        raise RuntimeError(f"permute: expected each of the {ndim} dimensions once, got {integers('permute', dims)}")
+        raise RuntimeError(f"permute: expected each of the {ndim} dimensions once, got {given}")
     return xp_of_tensors.permute_dims(input, axes=axes)
 
 
@@ -300,7 +324,7 @@ def flip(xp, x, *, axis):
 
 
 @function("flip")
-def _flip(input: Tensor, *dims: Any) -> Tensor:
+def _flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """The elements in reverse order along the given dimensions; a copy.
 
     Example:
@@ -308,10 +332,11 @@ def _flip(input: Tensor, *dims: Any) -> Tensor:
         >>> cr.flip(cr.arange(3), (0,))
         tensor([2, 1, 0])
     """
-    axes = tuple([normal_axis("flip", d, input._data.ndim, "dims") for d in integers("flip", dims)])
+    given = sizes_given("flip", dims, "dims", named)
+    axes = tuple([normal_axis("flip", d, input._data.ndim, "dims") for d in given])
     if len(set(axes)) != len(axes):
-        raise RuntimeError(f"flip: a dimension appears twice in dims {integers('flip', dims)}")
-    return xp_of_tensors.flip(input, axis=axes)
+        raise RuntimeError(f"flip: a dimension appears twice in dims {given}")
+    return xp_of_tensors.flip(input, axis=axes if input._data.ndim else ())
 
 
 @op(
@@ -347,7 +372,7 @@ def spread(xp, x, *, shape):
 
 
 @function("expand broadcast_to")
-def _expand(input: Tensor, *shape: Any) -> Tensor:
+def _expand(input: Tensor, *shape: Any, implicit: bool = False, **named: Any) -> Tensor:
     """Dimensions of length 1 repeated to the given shape, without a copy; -1 keeps a length.
 
     Raises RuntimeError when a dimension has another length than 1 and than the one asked for.
@@ -357,9 +382,9 @@ def _expand(input: Tensor, *shape: Any) -> Tensor:
         >>> cr.zeros(2, 1).expand(-1, 3).shape
         (2, 3)
     """
-    sizes, old = integers("expand", shape), input._data.shape
+    sizes, old = sizes_given("expand", shape, "size", named), input._data.shape
     new = len(sizes) - len(old)
-    if new < 0 or any(n == -1 for n in sizes[:new]):
+    if new < 0 or any(n < 0 for n in sizes[:new]) or any(n < -1 for n in sizes):
         raise RuntimeError(f"expand: sizes {sizes} do not fit a tensor of shape {old}")
     full = tuple([old[i - new] if n == -1 else n for i, n in enumerate(sizes)])
     if any(n != m and m != 1 for n, m in zip(full[new:], old, strict=True)):
@@ -374,6 +399,9 @@ def _expand_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 @method_only("contiguous")
-def _contiguous(input: Tensor) -> Tensor:
-    """The tensor itself if ``view`` can give it any shape, else a copy that allows it."""
+def _contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself if ``view`` can give it any shape, else a copy that allows it.
+
+    A memory format changes nothing: the memory order of results is ours to choose.
+    """
     return input if input.is_contiguous() else xp_of_tensors.clone(input)

@@ -41,6 +41,8 @@ OPERATORS = {
     "__rand__": lambda x, y: y & x, "__ror__": lambda x, y: y | x, "__rxor__": lambda x, y: y ^ x,
     "__rmatmul__": lambda x, y: y @ x, "__getitem__": operator.getitem,
     "einsum": lambda operands, equation: cr.einsum(equation, operands),
+    # these entries call the function on their arguments in another order, or on a copy
+    "where": lambda x, condition, other: cr.where(condition, x, other), "zero_": lambda x: x.clone().zero_(),
 }  # fmt: skip
 
 
@@ -49,10 +51,14 @@ def resolve(library: Any, name: str) -> Any:
     if name in OPERATORS:
         return OPERATORS[name]
     try:
-        return functools.reduce(getattr, name.split("."), library)
+        found = functools.reduce(getattr, name.split("."), library)
+        if not isinstance(found, cr.autograd.dtypes.dtype):  # `cr.long` is a dtype, the operation is the method
+            return found
     except AttributeError:
         pass
     method = getattr(library.Tensor, name, None)
+    if isinstance(method, property):
+        return method.fget
     return None if method is None else lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
 
 
