@@ -17,15 +17,17 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import runtime
-from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot, stale
+from chainrule.autograd.node import FREED, GONE, Node, new_output_slot, next_sequence, output_slot
 from chainrule.autograd.op import Op, traced
+from chainrule.autograd.saved import restored, restored_all
 from chainrule.autograd.source import apply_lines, camel_case, local_name, node_lines, node_slots, saved_tensors
 from chainrule.autograd.tensor import Tensor
+from chainrule.autograd.watch import unrecorded, watch
 
 
 def prepare(op: Op) -> None:
-    """Set ``op.apply`` and ``op.node_type``. Their code is written and compiled when they are first called:
-    compiling all of it would take most of the package's import time.
+    """Set ``op.apply``. Its code is written and compiled when it is first called, and so is the node's: compiling all
+    of it would take most of the package's import time.
     """
     op.names = {**_HELPERS, "OP": op}
     op.names.update({f"default_{k}": v for k, v in op.attributes.items()})
@@ -34,17 +36,16 @@ def prepare(op: Op) -> None:
     op.apply.__doc__ = op.doc
     op.apply.__module__ = "chainrule.autograd.ops"
     op.apply.__signature__ = _public_signature(op)  # type: ignore[attr-defined]
-    op.node_type = Node
-    if op.rules:
-        methods = {
-            name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saved_tensors(op) else []))
-        }
-        op.node_type = type(
-            camel_case(op.label) + "Backward",
-            (Node,),
-            {"op": op, "saves": bool(saved_tensors(op)), "__slots__": tuple(node_slots(op)), **methods},
-        )
-        op.names["OpNode"] = op.node_type
+
+
+def make_node_type(op: Op) -> type[Node]:
+    """The class of the nodes of an op, with slots for what its rules save."""
+    if not op.rules:
+        return Node
+    saved = tuple(saved_tensors(op))
+    methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saved else []))}
+    body = {"op": op, "saves": bool(saved), "saved_names": saved, "__slots__": tuple(node_slots(op)), **methods}
+    return type(camel_case(op.label) + "Backward", (Node,), body)
 
 
 def apply_source(op: Op) -> str:
@@ -82,6 +83,7 @@ def _later(op: Op, name: str, part: str) -> Any:
         source = apply_source(op) if part == "apply" else node_source(op)
         filename = f"<chainrule op {op.name}, {part}>"
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        op.names["OpNode"] = op.node_type
         made: dict[str, Any] = dict(op.names)
         exec(compile(source, filename, "exec"), made)
         for waiting in op.waiting.pop(part, []):
@@ -105,14 +107,17 @@ _HELPERS: dict[str, Any] = {
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
-    "where": runtime.where,
+    "tracer": runtime.tracer,
+    "watch": watch,
+    "unrecorded": unrecorded,
     "view_edge": runtime.view_edge,
     "next_sequence": next_sequence,
     "new_output_slot": new_output_slot,
     "output_slot": output_slot,
     "FREED": FREED,
-    "freed": freed,
-    "stale": stale,
+    "GONE": GONE,
+    "restored": restored,
+    "restored_all": restored_all,
     "operand": runtime.operand,
     "check_operands": runtime.operands,
     "half_precision": runtime.half_precision,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.modes import mode, no_grad
-from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot, stale
-from chainrule.autograd.runtime import bump, conjugated, counter_of, tracked_node, where, wrap
+from chainrule.autograd.modes import mode, no_grad, ordinary
+from chainrule.autograd.node import FREED, Node, freed, new_output_slot, next_sequence, output_slot
+from chainrule.autograd.runtime import bump, conjugated, counter_of, tracked_node, wrap
+from chainrule.autograd.saved import checked, pack
 from chainrule.autograd.tensor import Tensor
+from chainrule.autograd.watch import watch
 
 
 class FunctionContext:
@@ -56,7 +58,7 @@ class FunctionContext:
                 continue
             array, device, version, at, edge, is_output = saved
             if version[0] != at:
-                raise stale(self._node(), f"saved_tensors[{i}]", at, version[0])
+                array = checked(self._node(), array, f"saved_tensors[{i}]", version, at)
             if is_output is not None:
                 edge = _output_edge(self._node(), is_output)
             t = wrap(array, device, edge)
@@ -223,7 +225,7 @@ class Function:
         node.hooks = None
         node.shape = results[differentiable[0]]._data.shape if len(differentiable) == 1 else None
         node.device = first._device
-        node.where = where()
+        node.where = None
         node.op = _Label(cls.__name__)
         node.function = cls
         node.ctx = ctx
@@ -238,6 +240,9 @@ class Function:
                 bump(r)
             r._node = node if len(differentiable) == 1 else new_output_slot(node, slot, r._data.shape)
         ctx._saved = _pack(ctx, args, edges, results, differentiable)
+        if not ordinary.everywhere:
+            tensors = [a for a in args if isinstance(a, Tensor)], [r for r in results if isinstance(r, Tensor)]
+            watch(node, *map(tuple, tensors))
         return tuple(results) if isinstance(result, tuple) else results[0]
 
 
@@ -259,6 +264,7 @@ def _pack(
             output = order.get(id(t))
             edge = by_input.get(id(t)) if output is None else None
             version = counter_of(t)
-            packed.append((t._data, t._device, version, version[0], edge, output))
+            array, at = (pack(t._data, t._device, version), None) if mode.saved_hooks and differentiable is not None else (t._data, version[0])
+            packed.append((array, t._device, version, at, edge, output))
     ctx._to_save = ()
     return tuple(packed)

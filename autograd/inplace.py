@@ -14,6 +14,7 @@ from chainrule.autograd.modes import mode, no_grad
 from chainrule.autograd.node import Leaf, Node
 from chainrule.autograd.op import Op
 from chainrule.autograd.runtime import bump, counter_of, describe, make_node, tracked_node, wrap
+from chainrule.autograd.saved import pack_slot
 from chainrule.autograd.tensor import Tensor
 
 
@@ -130,6 +131,8 @@ def adopt(caller: str, x: Tensor, result: Tensor) -> None:
         node.saved_out = x._data  # type: ignore[attr-defined]
         node.saved_out_version = counter_of(x)  # type: ignore[attr-defined]
         node.saved_out_at = counter_of(x)[0]  # type: ignore[attr-defined]
+        if mode.saved_hooks:
+            pack_slot(node, "out")
     view = x._view
     if view is None:
         _retain(x, node)

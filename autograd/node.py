@@ -31,6 +31,10 @@ class _Freed:
 FREED: Any = _Freed()
 
 
+#: the version of a value that was freed: none that a value can have been saved at
+GONE = (-1,)
+
+
 class RemovableHandle:
     """Removes a hook again: by :meth:`remove`, or at the end of a ``with`` block.
 
@@ -107,6 +111,8 @@ class Node(Edge):
     op: Any = None
     #: whether there are saved arrays to release
     saves = True
+    #: the names of the saved tensors: those of arguments and results that some rule asks for
+    saved_names: tuple[str, ...] = ()
     device: Any
     where: Any
 
@@ -226,20 +232,35 @@ class View:
         self.kind = kind  # "single", "multi" (one of several outputs), or "no_grad"
 
 
-def stale(node: Node, name: str, saved_at: int, now: int) -> RuntimeError:
-    """The error for a saved array that was changed in place."""
-    made = f" (recorded at {node.where})" if getattr(node, "where", None) else ""
+def _recorded(node: Node) -> str:
+    """Where a node was recorded, in brackets, if that is known."""
+    where = getattr(node, "where", None)
+    if where is None:
+        return ""
+    return f" ({f'{where.module}, ' if where.module else ''}recorded at {where})"
+
+
+_SWITCH_ON = "Run it inside autograd.detect_anomaly() to see the lines."
+
+
+def stale(node: Node, name: str, saved_at: int, version: Any) -> RuntimeError:
+    """The error for a saved array that was changed in place; ``version`` is its counter, with the lines of changes."""
+    made = _recorded(node)
+    change = next((where for at, where in version[1:] if at > saved_at), None)
+    changed = f" {change} changed it." if change is not None else ""
     return RuntimeError(
         f"{node.op.label}{made}: one of the variables needed for gradient computation has been modified by an inplace "
-        f"operation: it saved {name!r} at version {saved_at}, which is now at version {now}. Use the out-of-place form "
-        f"of the operation that changed it, or change a clone()."
+        f"operation: it saved {name!r} at version {saved_at}, which is now at version {version[0]}.{changed} Use the "
+        f"out-of-place form of the operation that changed it, or change a clone()."
+        f"{'' if made and changed else f' {_SWITCH_ON}'}"
     )
 
 
 def freed(node: Node) -> RuntimeError:
     """The error for a second backward through a graph whose saved arrays are gone."""
     return RuntimeError(
-        f"{node.op.label}: trying to backward through the graph a second time, but its saved arrays were freed by the "
+        f"{node.op.label}{_recorded(node)}: trying to backward through the graph a second time, but its saved arrays were freed by the "
         f"first backward. Call backward(retain_graph=True) the first time if you need both; if the second pass was not "
         f"meant, a tensor of an earlier step is still in this graph: detach() it."
+        f"{'' if _recorded(node) else f' {_SWITCH_ON}'}"
     )

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.modes import mode as mode
 from chainrule.autograd.modes import ordinary as ordinary
+from chainrule.autograd.modes import tracer as tracer
 from chainrule.autograd.node import Leaf, Node, View, next_sequence
 from chainrule.autograd.op import OPS, PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
@@ -19,34 +20,16 @@ from chainrule.backends.devices import get_default_device
 from chainrule.backends.linear_algebra import LinAlgError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 _CONSTANTS_KEPT = 4096
+#: of one tensor, the lines of how many in-place changes are remembered
+_CHANGES_KEPT = 32
 
 #: the kinds of errors that keep their type when they are told again with the op's name
 _EXPLAINED: tuple[type[Exception], ...] = (
     LinAlgError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError,
 )  # fmt: skip
-
-
-class Tracer:
-    """Set ``locate`` to record where each node was made (anomaly mode, recording)."""
-
-    def __init__(self) -> None:
-        self._locate: Callable[[], Any] | None = None
-
-    @property
-    def locate(self) -> Callable[[], Any] | None:
-        """Gives the place of the running operation; None when nothing is traced."""
-        return self._locate
-
-    @locate.setter
-    def locate(self, locate: Callable[[], Any] | None) -> None:
-        ordinary.count((locate is not None) - (self._locate is not None))
-        self._locate = locate
-
-
-tracer = Tracer()
 
 
 def where() -> Any:
@@ -63,8 +46,14 @@ def counter_of(t: Tensor) -> list[int]:
 
 
 def bump(t: Tensor) -> None:
-    """Count an in-place change."""
-    counter_of(t)[0] += 1
+    """Count an in-place change; its line is kept while lines are."""
+    counter = counter_of(t)
+    counter[0] += 1
+    if tracer.locate is not None:
+        changes: list[Any] = counter
+        changes.append((counter[0], tracer.locate()))
+        if len(changes) > _CHANGES_KEPT:
+            del changes[1]
 
 
 def wrap(array: Any, device: Device, node: Any = None) -> Tensor:
@@ -261,7 +250,12 @@ def cast(t: Tensor, to: np.dtype[Any]) -> Tensor:
         warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     if to in dtypes.DIFFERENTIABLE:
         return traced.astype(t, dtype=to)
-    return wrap(t._device.xp.astype(t._data, to), t._device)
+    converted = wrap(t._device.xp.astype(t._data, to), t._device)
+    if tracer.locate is not None:
+        from chainrule.autograd import cuts
+
+        cuts.note(f"the conversion to {to}", "no gradient", tracer.locate(), converted, [tracked_node(t)])
+    return converted
 
 
 def to_floating(*tensors: Tensor) -> Any:

@@ -102,10 +102,13 @@ def _check_arguments(op: Op) -> list[str]:
     return lines
 
 
+def _all_tensors(op: Op) -> str:
+    """A tuple of all tensor arguments."""
+    return f"({', '.join([*(local_name(p) for p in op.parameters), *([f'*{op.variadic}'] if op.variadic else [])])},)"
+
+
 def _all_arguments(op: Op) -> str:
-    tensors = [local_name(p) for p in op.parameters]
-    given = f"({', '.join(tensors)}{',' if tensors else ''} {f'*{op.variadic},' if op.variadic else ''})"
-    return ", ".join([given, *(f"{a}={a}" for a in op.attributes)])
+    return ", ".join([_all_tensors(op), *(f"{a}={a}" for a in op.attributes)])
 
 
 def _harmonise(op: Op) -> list[str]:
@@ -213,7 +216,7 @@ def _wrap(op: Op) -> list[str]:
         lines += ["    t._node = None", "    made.append(t)"]
         if op.rules:
             lines += [
-                f"if ({tracked}) and (ordinary.everywhere or mode.enabled):",
+                f"if ({tracked}) and ((everywhere := ordinary.everywhere) or mode.enabled):",
                 *("    " + line for line in _record(op)),
             ]
             lines += [
@@ -222,6 +225,8 @@ def _wrap(op: Op) -> list[str]:
                 else "    node.output_meta = tuple([(a.shape, a.dtype) for a in out])",
                 "    for i in range(len(node.output_meta)):",
                 "        made[i]._node = new_output_slot(node, i, out[i].shape)",
+                "    if not everywhere:",
+                f"        watch(node, {_all_tensors(op)}, tuple(made))",
             ]
         if op.view:
             attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
@@ -235,14 +240,21 @@ def _wrap(op: Op) -> list[str]:
         lines.append(f"attach_view(OP, t, {v}, {attributes})")
     if op.rules:
         lines += [
-            f"if ({tracked}) and (ordinary.everywhere or mode.enabled):",
+            f"if ({tracked}) and ((everywhere := ordinary.everywhere) or mode.enabled):",
             *("    " + line for line in _record(op)),
             "    t._node = node",
+            "    if not everywhere:",
+            f"        watch(node, {_all_tensors(op)}, (t,))",
         ]
-        lines += ["else:", "    t._node = None"]
+        lines += ["else:", "    t._node = None", *("    " + line for line in _note_cut(op))]
     else:
-        lines.append("t._node = None")
+        lines += ["t._node = None", *_note_cut(op)]
     return [*lines, "return t"]
+
+
+def _note_cut(op: Op) -> list[str]:
+    """While locations are recorded, also those of results without a graph are kept, for ``why_no_grad``."""
+    return ["if tracer._locate is not None:", f"    unrecorded(OP, {_all_tensors(op)}, t)"]
 
 
 def _new_tensor(array: str) -> list[str]:
@@ -265,7 +277,7 @@ def _record(op: Op) -> list[str]:
         "node.hooks = None",
         *(["node.shape = t._data.shape"] if not op.outputs else ["node.shape = None"]),
         "node.device = device",
-        "node.where = None if ordinary.everywhere else where()",
+        "node.where = None",
     ]
     for n in saved_tensors(op):
         body = _save(op, n)
@@ -298,7 +310,7 @@ def _save(op: Op, name: str) -> list[str]:
         ]
         if name in op.optional:
             return [
-                f"node.saved_{name} = node.saved_{name}_version = None",
+                f"node.saved_{name} = node.saved_{name}_version = node.saved_{name}_at = None",
                 f"if {v} is not None:",
                 *("    " + line for line in lines),
             ]
@@ -328,6 +340,7 @@ def node_lines(op: Op) -> list[str]:
     saved = saved_tensors(op)
     if saved:
         lines += ["def release(self):", *(f"    self.saved_{n} = FREED" for n in saved)]
+        lines += [f"    self.saved_{n}_version = GONE" for n in saved if n != op.variadic]
     return lines
 
 
@@ -351,7 +364,7 @@ def _run(op: Op, taped: bool) -> list[str]:
             lines.append(f"    r_{p} = None")
             lines.append(f"    if e_{p} is not None and (needed is None or e_{p} in needed):")
         for n in needs:
-            lines += ["        " + line for line in _load(op, n, taped)]
+            lines += ["        " + line for line in _load_once(op, p, n, taped)]
         call = ", ".join(["xp", "g", *needs])
         lines.append(f"        r_{p} = rule_{p}({call})")
         if op.broadcasts:
@@ -364,19 +377,24 @@ def _run(op: Op, taped: bool) -> list[str]:
     return lines
 
 
+def _load_once(op: Op, rule: str, name: str, taped: bool) -> list[str]:
+    """Read a saved value back, unless an earlier rule that ran has done so (a hook may compute it again each time)."""
+    lines = _load(op, name, taped)
+    earlier = list(op.rules)[: list(op.rules).index(rule)]
+    readers = [p for p in earlier if name in op.needs[p] and p != op.variadic]
+    if not readers or len(lines) < 3:
+        return lines
+    return [f"if {' and '.join(f'r_{p} is None' for p in readers)}:", *("    " + line for line in lines)]
+
+
 def _load(op: Op, name: str, taped: bool) -> list[str]:
     """Read a saved value back; saved tensors are checked for in-place changes since."""
     if _is_own_shape(op, name):
         return [f"{name} = e_{name.removesuffix('_shape')}.shape"]
     if name not in saved_tensors(op):
         return [f"{name} = self.saved_{name}"]
-    lines = [f"{name} = self.saved_{name}", f"if {name} is FREED:", "    raise freed(self)"]
     if name == op.variadic:
-        lines += [
-            f"for v, at in zip(self.saved_{name}_version, self.saved_{name}_at):",
-            "    if v[0] != at:",
-            f"        raise stale(self, {name!r}, at, v[0])",
-        ]
+        lines = [f"{name} = restored_all(self, {name!r})"]
         if taped:
             edges = f"e_{name}" if name in op.rules else f"(None,) * len({name})"
             lines += [
@@ -384,10 +402,12 @@ def _load(op: Op, name: str, taped: bool) -> list[str]:
                 f"{name} = tuple([rewrap(self, a, e, v) for a, e, v in saved])",
             ]
         return lines
-    lines += [
+    # a value that was freed or packed has another version than the one it was saved at, too
+    lines = [
+        f"{name} = self.saved_{name}",
         f"version = self.saved_{name}_version",
         f"if {'version is not None and ' if name in op.optional else ''}version[0] != self.saved_{name}_at:",
-        f"    raise stale(self, {local_name(name)!r}, self.saved_{name}_at, version[0])",
+        f"    {name} = restored(self, {name!r}, {local_name(name)!r})",
     ]
     if taped:
         if name in op.parameters:

@@ -1,0 +1,41 @@
+"""What happens to a recorded operation while something watches: hooks on what is saved, locations, anomaly mode.
+
+The generated functions call :func:`watch` only where ``ordinary.everywhere`` is False.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.autograd import runtime
+from chainrule.autograd.modes import mode
+
+
+class Checker:
+    """Set ``forward`` and ``backward`` to look at values (anomaly mode)."""
+
+    #: forward(node, inputs, outputs)
+    forward: Any = None
+    #: backward(node, g, needed, taped) -> the node's results
+    backward: Any = None
+
+
+checker = Checker()
+
+
+def watch(node: Any, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
+    """Look after a node that was just recorded."""
+    node.where = runtime.where()
+    if mode.saved_hooks and node.saves:
+        from chainrule.autograd.saved import pack_node
+
+        pack_node(node)
+    if checker.forward is not None:
+        checker.forward(node, inputs, outputs)
+
+
+def unrecorded(op: Any, inputs: tuple[Any, ...], result: Any) -> None:
+    """Look after a result without a graph, while locations are recorded."""
+    from chainrule.autograd import cuts
+
+    cuts.note_unrecorded(op, runtime.where(), inputs, result)
