@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import FUNCTIONS, function
@@ -95,8 +96,15 @@ def logsigmoid(xp, x):
     return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
 
 
+def _soft_sign_back(xp: Any, g: Any, x: Any) -> Any:
+    size = xp.abs(x) + 1
+    if not dtypes.is_complex(x.dtype):
+        return g / xp.square(size)
+    return g / size - xp.real(g * x) / xp.square(size) * xp.conj(xp.sgn(x))
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g / xp.square(xp.abs(x) + 1)},
+    vjp={"x": _soft_sign_back},
     check=Unary(special=[0.0, 1000.0], reference=lambda x: x / (1 + np.abs(x))),
     label="softsign",
     floating=True,
