@@ -7,7 +7,9 @@ from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops  # declares every op
 from chainrule.autograd import queries as queries
 from chainrule.autograd import random as random
+from chainrule.autograd import ranges as ranges
 from chainrule.autograd import sampling as sampling
+from chainrule.autograd import shared_memory as shared_memory
 from chainrule.autograd.engine import backward as backward
 from chainrule.autograd.engine import grad as grad
 from chainrule.autograd.function import Function as Function

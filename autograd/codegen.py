@@ -20,9 +20,17 @@ from chainrule.autograd import runtime
 from chainrule.autograd.node import FREED, GONE, Node, new_output_slot, next_sequence, output_slot
 from chainrule.autograd.op import Op, traced
 from chainrule.autograd.saved import restored, restored_all
-from chainrule.autograd.source import apply_lines, camel_case, local_name, node_lines, node_slots, saved_tensors
+from chainrule.autograd.source import (
+    apply_lines,
+    camel_case,
+    local_name,
+    node_lines,
+    node_slots,
+    saved_tensors,
+    takes_out,
+)
 from chainrule.autograd.tensor import Tensor
-from chainrule.autograd.watch import watch
+from chainrule.autograd.watch import unrecorded, watch
 
 
 def prepare(op: Op) -> None:
@@ -95,8 +103,15 @@ def _later(op: Op, name: str, part: str) -> Any:
 
     stand_in: Any = FunctionType(_first_call.__code__, {"COMPILE": compile_part}, name)
     stand_in.__globals__["SELF"] = stand_in
+    stand_in.__qualname__ = name  # for Python's errors about arguments
     op.waiting.setdefault(part, []).append(stand_in)
     return stand_in
+
+
+def _write_out(*args: Any) -> Any:
+    from chainrule.autograd.out import write_out  # which is built on ops
+
+    return write_out(*args)
 
 
 _HELPERS: dict[str, Any] = {
@@ -107,7 +122,9 @@ _HELPERS: dict[str, Any] = {
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
+    "tracer": runtime.tracer,
     "watch": watch,
+    "unrecorded": unrecorded,
     "view_edge": runtime.view_edge,
     "next_sequence": next_sequence,
     "new_output_slot": new_output_slot,
@@ -131,6 +148,7 @@ _HELPERS: dict[str, Any] = {
     "fill_missing": runtime.fill_missing,
     "traced": traced,
     "counter_of": runtime.counter_of,
+    "write_out": _write_out,
 }
 
 
@@ -147,4 +165,6 @@ def _public_signature(op: Op) -> inspect.Signature:
     required = [a for a, d in op.attributes.items() if d is inspect.Parameter.empty]
     kind_of = inspect.Parameter.KEYWORD_ONLY if required and len(required) < len(op.attributes) else after
     parameters += [inspect.Parameter(a, kind_of, default=d) for a, d in op.attributes.items()]
+    if takes_out(op):
+        parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
     return inspect.Signature(parameters)

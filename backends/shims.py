@@ -94,8 +94,21 @@ def standard_shims(m: Any) -> Shims:
     def running_minimum(x: Any, /, *, axis: int) -> Any:
         return _running(m.minimum, x, axis)
 
+    def _complex_logaddexp(x: Any, y: Any) -> Any:
+        # as PyTorch does: relative to the larger one, so that its imaginary part is not wrapped into (-pi, pi]
+        swap = x.real < y.real
+        top, low = m.where(swap, y, x), m.where(swap, x, y)
+        nothing = top.real == -np.inf
+        return m.where(nothing, top, m.log1p(m.exp(m.where(nothing, m.zeros_like(low), low - top))) + top)
+
     def running_logaddexp(x: Any, /, *, axis: int) -> Any:
-        return _running(m.logaddexp, x, axis)
+        if x.dtype.kind != "c":
+            return _running(m.logaddexp, x, axis)
+        moved = m.moveaxis(x, axis, 0)
+        rows = [moved[0, ...]] if x.size else []
+        for i in range(1, x.shape[axis] if x.size else 0):  # in order: how often an angle wraps depends on it
+            rows.append(_complex_logaddexp(rows[-1], moved[i, ...]))
+        return m.moveaxis(m.stack(rows), 0, axis) if rows else m.copy(x)
 
     def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
         # Array API 2024.12: a stable descending sort keeps the order of equal elements.

@@ -2,6 +2,7 @@
 
 from chainrule.autograd.ops import activations as activations
 from chainrule.autograd.ops import arithmetic as arithmetic
+from chainrule.autograd.ops import as_strided as as_strided
 from chainrule.autograd.ops import bits as bits
 from chainrule.autograd.ops import border as border
 from chainrule.autograd.ops import combinations as combinations
@@ -12,8 +13,11 @@ from chainrule.autograd.ops import convolution as convolution
 from chainrule.autograd.ops import convolution_nd as convolution_nd
 from chainrule.autograd.ops import correlation as correlation
 from chainrule.autograd.ops import cumulative as cumulative
+from chainrule.autograd.ops import determinants as determinants
 from chainrule.autograd.ops import diagonal as diagonal
 from chainrule.autograd.ops import differences as differences
+from chainrule.autograd.ops import distances as distances
+from chainrule.autograd.ops import eigen as eigen
 from chainrule.autograd.ops import einsum as einsum
 from chainrule.autograd.ops import elementwise as elementwise
 from chainrule.autograd.ops import embedding as embedding
@@ -24,21 +28,27 @@ from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import histogram as histogram
 from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
+from chainrule.autograd.ops import least_squares as least_squares
 from chainrule.autograd.ops import linalg as linalg
+from chainrule.autograd.ops import masks as masks
 from chainrule.autograd.ops import matrix_products as matrix_products
 from chainrule.autograd.ops import normalization as normalization
 from chainrule.autograd.ops import norms as norms
 from chainrule.autograd.ops import ordering as ordering
+from chainrule.autograd.ops import orthogonal_factors as orthogonal_factors
 from chainrule.autograd.ops import pooling as pooling
 from chainrule.autograd.ops import quantile as quantile
 from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
 from chainrule.autograd.ops import reorder as reorder
 from chainrule.autograd.ops import resampling as resampling
+from chainrule.autograd.ops import resizing as resizing
 from chainrule.autograd.ops import rounding as rounding
+from chainrule.autograd.ops import scatter as scatter
 from chainrule.autograd.ops import searching as searching
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import signs as signs
+from chainrule.autograd.ops import singular_values as singular_values
 from chainrule.autograd.ops import slicing as slicing
 from chainrule.autograd.ops import softmax as softmax
 from chainrule.autograd.ops import solvers as solvers

@@ -85,7 +85,7 @@ def _share(xp: Any, x: Any, y: Any, scale: float) -> Any:
     floating=True,
     broadcasts=True,
 )
-def logaddexp(xp, x, y):
+def add_exponents(xp, x, y):
     """``log(exp(input) + exp(other))`` without overflow.
 
     Example:
@@ -93,7 +93,11 @@ def logaddexp(xp, x, y):
         >>> cr.logaddexp(cr.tensor([0.0, 1000.0]), cr.tensor([0.0, 0.0]))
         tensor([6.9315e-01, 1.0000e+03])
     """
-    return xp.logaddexp(x, y)
+    if not dtypes.is_complex(x.dtype):
+        return xp.logaddexp(x, y)
+    swap = xp.real(x) < xp.real(y)
+    low, high = xp.where(swap, x, y), xp.where(swap, y, x)
+    return high + xp.log1p(xp.exp(low - high))
 
 
 @op(

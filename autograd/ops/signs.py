@@ -23,7 +23,7 @@ def signbit(xp, x):
         >>> cr.signbit(cr.tensor([-1.0, -0.0, 0.0]))
         tensor([ True,  True, False])
     """
-    return xp.signbit(x) if xp.isdtype(x.dtype, "real floating") else x < 0
+    return xp.signbit(x)
 
 
 def _copysign_back(xp: Any, g: Any, x: Any, out: Any) -> Any:
@@ -51,9 +51,17 @@ def copysign(xp, x, y):
     return xp.copysign(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.nextafter), public="nextafter", harmonise=True, inplace=True)
+@op(
+    vjp={"x": lambda xp, g, x, y: xp.where(x == y, xp.zeros_like(g), g), "y": lambda xp, g: xp.zeros_like(g)},
+    check=Binary(reference=np.nextafter),
+    public="nextafter",
+    harmonise=True,
+    broadcasts=True,
+    arithmetic=False,
+    inplace=True,
+)
 def nextafter(xp, x, y):
-    """The next floating-point number after ``input`` in the direction of ``other``; it has no gradient.
+    """The next floating-point number after ``input`` in the direction of ``other``; its gradient passes to ``input``.
 
     Example:
         >>> import chainrule as cr
@@ -63,7 +71,14 @@ def nextafter(xp, x, y):
     return xp.nextafter(x, y)
 
 
-@op(vjp=None, check=Binary(reference=np.heaviside), label="heaviside")
+@op(
+    vjp={"x": lambda xp, g: xp.zeros_like(g), "y": lambda xp, g, x: xp.where(x == 0, g, xp.zeros_like(g))},
+    check=Binary(reference=np.heaviside),
+    harmonise=True,
+    broadcasts=True,
+    arithmetic=False,
+    label="heaviside",
+)
 def step(xp, x, y):
     """0 where x is negative, 1 where it is positive, y where it is 0."""
     x, y = xp.broadcast_arrays(x, y)
@@ -72,7 +87,7 @@ def step(xp, x, y):
 
 @function("heaviside", inplace=True)
 def _heaviside(input: Tensor, values: Tensor) -> Tensor:
-    """0 where ``input`` is negative, 1 where it is positive, ``values`` where it is 0; it has no gradient.
+    """0 where ``input`` is negative, 1 where it is positive, ``values`` where it is 0; its gradient passes to those.
 
     Raises RuntimeError when the dtypes differ.
 

@@ -151,5 +151,3 @@ def entr(xp, x):
     safe = xp.where(x > 0, x, xp.ones_like(x))
     inside = xp.where(x == 0, xp.zeros_like(x), -x * xp.log(safe))
     return xp.where(x < 0, xp.full_like(x, -math.inf), inside)
-
-

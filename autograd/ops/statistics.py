@@ -92,6 +92,19 @@ def _spread_arguments(caller: str, input: Tensor, dim: Any, unbiased: Any, keepd
 
 
 def _spread(name: str, what: str, shown: str) -> None:
+    def measure(input: Tensor, attributes: Any) -> Tensor:
+        xp = xp_of_tensors
+        if dtypes.category(input._data.dtype) < 3:
+            result: Tensor = getattr(xp, name)(input, **attributes)
+            return result
+        # the mean of |x - mean|**2, which is real
+        total: Tensor = xp.var(xp.real(input), **attributes) + xp.var(xp.imag(input), **attributes)
+        if name == "var":
+            return total
+        flat = total == 0  # as above
+        root: Tensor = xp.where(flat, xp.zeros_like(total), xp.sqrt(xp.where(flat, xp.ones_like(total), total)))
+        return root
+
     def spread(
         input: Tensor,
         dim: Any = None,
@@ -105,7 +118,7 @@ def _spread(name: str, what: str, shown: str) -> None:
         dim = dim if axis is NOT_GIVEN else axis
         keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
         attributes = _spread_arguments(name, input, dim, unbiased, keepdim, correction)
-        return getattr(xp_of_tensors, name)(input, **attributes)
+        return measure(input, attributes)
 
     spread.__name__ = name
     spread.__doc__ = f"""{what} of all elements, or over the dimensions ``dim``.
@@ -135,7 +148,7 @@ def _spread(name: str, what: str, shown: str) -> None:
         keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
         attributes = _spread_arguments(f"{name}_mean", input, dim, unbiased, keepdim, correction)
         mean = xp_of_tensors.mean(input, axis=attributes["axis"], keepdims=attributes["keepdims"])
-        return getattr(xp_of_tensors, name)(input, **attributes), mean
+        return measure(input, attributes), mean
 
     with_mean.__name__ = f"{name}_mean"
     with_mean.__doc__ = f"""{what} and mean of all elements, or over the dimensions ``dim``; see :func:`{name}`.
@@ -166,7 +179,8 @@ def logsumexp(xp, x, *, axis=None, keepdims=False):
     """``log(sum(exp(x)))`` over the given axes, without overflow."""
     if 0 in x.shape and count_of(x.shape, axis) == 0:
         return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
-    top = _finite(xp, xp.max(x, axis=axis, keepdims=True)) if x.ndim else _finite(xp, x)
+    size = xp.real(x) if dtypes.category(x.dtype) == 3 else x
+    top = _finite(xp, xp.max(size, axis=axis, keepdims=True)) if x.ndim else _finite(xp, size)
     total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
     if keepdims or not x.ndim:
         return total

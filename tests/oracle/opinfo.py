@@ -106,8 +106,10 @@ def call(info: Any, function: Any, inputs: list[Any]) -> Any:
     x, args, kwargs = inputs
     if getattr(info.gradcheck_wrapper, "__name__", "") == "gradcheck_wrapper_hermitian_input":
         x = x + (x.mH if "complex" in str(x.dtype) else x.mT)
-    elif info.name in ("cholesky_inverse", "cholesky_solve"):
-        return info.gradcheck_wrapper(function, x, *args, **kwargs)
+    elif info.name == "cholesky_inverse":
+        x = x.triu() if kwargs.get("upper") else x.tril()
+    elif info.name == "cholesky_solve":
+        args = [args[0].triu() if kwargs.get("upper") else args[0].tril(), *args[1:]]
     return function(x, *args, **kwargs)
 
 
