@@ -214,7 +214,7 @@ def _indices(name: str, of: Any, docs: str) -> None:
     def indices(
         row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None
     ) -> Tensor:
-        from chainrule.autograd.creation import as_tensor
+        from chainrule.autograd.sharing import as_tensor
 
         if row < 0 or col < 0:
             raise RuntimeError(f"{name}: row and col must not be negative, got {row} and {col}")
