@@ -106,7 +106,7 @@ class Edge:
 class Node(Edge):
     """One recorded operation; subclasses are generated per op and save what the op's rules name."""
 
-    __slots__ = ("device", "output_slots", "where")
+    __slots__ = ("device", "output_slots", "where", "_metadata")
     #: the declaration, set by the generated subclass
     op: Any = None
     #: whether there are saved arrays to release
@@ -135,6 +135,27 @@ class Node(Edge):
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """Pairs of (node, index of that node's output), one for each input, as in PyTorch."""
         return tuple(_edge_pair(edge) for edge in self.inputs)
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whatever belongs to this node; it lives as long as the node."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata: dict[Any, Any] = {}
+            return self._metadata
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_saved_"):  # what the node keeps, by PyTorch's names: ``grad_fn._saved_self``
+            from chainrule.autograd.saved import saved_value
+
+            return saved_value(self, name[len("_saved_") :])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        from chainrule.autograd.saved import saved_value_names
+
+        return [*super().__dir__(), *(f"_saved_{n}" for n in saved_value_names(self))]
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(grad_inputs, grad_outputs)`` after this node ran; it may return new grad_inputs."""
