@@ -44,7 +44,13 @@ def prepare(op: Op) -> None:
         op.node_type = type(
             camel_case(op.label) + "Backward",
             (Node,),
-            {"op": op, "saves": bool(saved_tensors(op)), "saved_names": tuple(saved_tensors(op)), "__slots__": tuple(node_slots(op)), **methods},
+            {
+                "op": op,
+                "saves": bool(saved_tensors(op)),
+                "saved_names": tuple(saved_tensors(op)),
+                "__slots__": tuple(node_slots(op)),
+                **methods,
+            },
         )
         op.names["OpNode"] = op.node_type
 
