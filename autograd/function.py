@@ -265,7 +265,9 @@ def _pack(
             output = order.get(id(t))
             edge = by_input.get(id(t)) if output is None else None
             version = counter_of(t)
-            array, at = (pack(t._data, t._device, version), None) if mode.saved_hooks and differentiable is not None else (t._data, version[0])
+            array, at = t._data, version[0]
+            if mode.saved_hooks and differentiable is not None:
+                array, at = pack(array, t._device, version), None
             packed.append((array, t._device, version, at, edge, output))
     ctx._to_save = ()
     return tuple(packed)
