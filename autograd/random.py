@@ -6,6 +6,7 @@ functions with PyTorch's names.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from typing import Any
@@ -155,6 +156,16 @@ def _draw(kind: Any, device: Device, shape: tuple[int, ...], generator: Generato
         return kind(device.backend, key, stream, shape, *args)
 
 
+def _floats(caller: str, kind: Any, device: Device, shape: tuple[int, ...], generator: Any, dtype: Any) -> Any:
+    """Numbers of a floating-point dtype; of a complex one both parts are drawn."""
+    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
+    if not chosen.is_complex:
+        return _draw(kind, device, shape, generator, _floating(caller, dtype))
+    part = np.dtype(np.float64 if chosen.itemsize == 16 else np.float32)
+    pairs = _draw(kind, device, (*shape, 2), generator, part)
+    return pairs.view(chosen.dtype).reshape(shape)
+
+
 @function(method=False)
 def rand(
     *size: Any,
@@ -165,7 +176,7 @@ def rand(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Uniform random numbers in [0, 1).
+    """Uniform random numbers in [0, 1); of a complex dtype, both parts are.
 
     Example:
         >>> import chainrule as cr
@@ -173,7 +184,7 @@ def rand(
         (2, 3)
     """
     where = _on(device)
-    array = _draw(definitions.uniform, where, _sizes("rand", size), generator, _floating("rand", dtype))
+    array = _floats("rand", definitions.uniform, where, _sizes("rand", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 
@@ -187,7 +198,7 @@ def randn(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Normal random numbers of mean 0 and variance 1.
+    """Normal random numbers of mean 0 and variance 1, which of a complex dtype both parts share.
 
     Example:
         >>> import chainrule as cr
@@ -195,7 +206,9 @@ def randn(
         (2, 3)
     """
     where = _on(device)
-    array = _draw(definitions.normal, where, _sizes("randn", size), generator, _floating("randn", dtype))
+    array = _floats("randn", definitions.normal, where, _sizes("randn", size), generator, dtype)
+    if array.dtype.kind == "c":  # each part has variance 1/2
+        array *= math.sqrt(0.5)
     return _finish(array, where, requires_grad)
 
 
