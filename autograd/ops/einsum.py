@@ -66,7 +66,8 @@ def contract(xp, x, y, *, left, right, result):
 
 
 def _in_order(xp: Any, x: Any, names: Sequence[str], wanted: Sequence[str]) -> Any:
-    axes = tuple([list(names).index(c) for c in wanted])
+    place = {c: i for i, c in enumerate(names)}
+    axes = tuple([place[c] for c in wanted])
     return x if axes == tuple(range(len(axes))) else xp.permute_dims(x, axes=axes)
 
 
