@@ -40,7 +40,9 @@ from chainrule.nn.functional.adaptive import adaptive_max_pool2d_with_indices as
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d as adaptive_max_pool3d
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool2d as fractional_max_pool2d
+from chainrule.nn.functional.adaptive import fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool3d as fractional_max_pool3d
+from chainrule.nn.functional.adaptive import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import max_unpool1d as max_unpool1d
 from chainrule.nn.functional.adaptive import max_unpool2d as max_unpool2d
 from chainrule.nn.functional.adaptive import max_unpool3d as max_unpool3d
