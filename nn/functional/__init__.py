@@ -5,6 +5,9 @@ from __future__ import annotations
 from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
+from chainrule.autograd.ops.distances import cosine_similarity as cosine_similarity
+from chainrule.autograd.ops.distances import pairwise_distance as pairwise_distance
+from chainrule.autograd.ops.distances import pdist as pdist
 from chainrule.nn.functional.activation import celu as celu
 from chainrule.nn.functional.activation import elu as elu
 from chainrule.nn.functional.activation import gelu as gelu
@@ -53,9 +56,6 @@ from chainrule.nn.functional.convolution import conv_transpose1d as conv_transpo
 from chainrule.nn.functional.convolution import conv_transpose2d as conv_transpose2d
 from chainrule.nn.functional.convolution import conv_transpose3d as conv_transpose3d
 from chainrule.nn.functional.ctc import ctc_loss as ctc_loss
-from chainrule.nn.functional.distance import cosine_similarity as cosine_similarity
-from chainrule.nn.functional.distance import pairwise_distance as pairwise_distance
-from chainrule.nn.functional.distance import pdist as pdist
 from chainrule.nn.functional.dropouts import alpha_dropout as alpha_dropout
 from chainrule.nn.functional.dropouts import dropout as dropout
 from chainrule.nn.functional.dropouts import dropout1d as dropout1d
