@@ -429,6 +429,14 @@ def test_there_are_more_than_eighty_functions():
         np.split(t([1.0, 2.0, 3.0]), 2)
 
 
+def test_the_page_lists_what_is_covered(checkout):
+    np.sum(t([1.0]))
+    blocks = (checkout / "docs" / "numpy.md").read_text().split("```")[1::2]
+    ufuncs, functions = [set(block.removeprefix("text").split()) for block in blocks]
+    assert ufuncs == {*COVERED, "divmod"}
+    assert functions == {numpy_functions.label_of(f).removeprefix("np.") for f in numpy_functions.TABLE}
+
+
 def test_numpy_functions_mean_numpys():
     x = t([1.0, 2.0, 4.0, 7.0])
     assert abs(np.std(x).item() - np.std([1, 2, 4, 7])) < 1e-6 and np.std(x).item() != x.std().item()
@@ -464,6 +472,17 @@ def test_asarray_refuses_to_drop_a_graph_or_to_copy_from_a_device():
     x = leaf([1.0, 2.0])
     np.array(x.numpy(force=True))[0] = 5.0
     assert x.tolist() == [1.0, 2.0]
+
+
+def test_tensors_as_indices_and_elements_of_arrays():
+    a = np.arange(4.0)
+    assert a[t([2, 0])].tolist() == [2.0, 0.0] and a[t(3)] == 3.0 and a[t([True, False, False, True])].tolist() == [0, 3]
+    a[0], a[1:3] = t(9.0), t([7.0, 8.0])
+    assert a.tolist() == [9.0, 7.0, 8.0, 3.0]
+    assert np.array([t(1.0), t(2.0)]).tolist() == [1.0, 2.0]
+    for value_of in (leaf(0.5), leaf([0.5, 0.5])):
+        with pytest.raises(RuntimeError, match=r"requires grad.*\.detach\(\)"):
+            a[:2] = value_of
 
 
 def test_tensors_of_numpy_data_share_memory_where_pytorch_shares_it():
