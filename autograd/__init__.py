@@ -1,5 +1,6 @@
 """Tensor, operations, and the backward pass."""
 
+from chainrule.autograd import anomaly as anomaly
 from chainrule.autograd import creation as creation
 from chainrule.autograd import functional as functional
 from chainrule.autograd import graph as graph
@@ -7,7 +8,13 @@ from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops  # declares every op
 from chainrule.autograd import queries as queries
 from chainrule.autograd import random as random
+from chainrule.autograd import ranges as ranges
 from chainrule.autograd import sampling as sampling
+from chainrule.autograd import shared_memory as shared_memory
+from chainrule.autograd.anomaly import AnomalyError as AnomalyError
+from chainrule.autograd.anomaly import detect_anomaly as detect_anomaly
+from chainrule.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
+from chainrule.autograd.anomaly import set_detect_anomaly as set_detect_anomaly
 from chainrule.autograd.engine import backward as backward
 from chainrule.autograd.engine import grad as grad
 from chainrule.autograd.function import Function as Function

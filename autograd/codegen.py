@@ -20,7 +20,15 @@ from chainrule.autograd import runtime
 from chainrule.autograd.node import FREED, GONE, Node, new_output_slot, next_sequence, output_slot
 from chainrule.autograd.op import Op, traced
 from chainrule.autograd.saved import restored, restored_all
-from chainrule.autograd.source import apply_lines, camel_case, local_name, node_lines, node_slots, saved_tensors
+from chainrule.autograd.source import (
+    apply_lines,
+    camel_case,
+    local_name,
+    node_lines,
+    node_slots,
+    saved_tensors,
+    takes_out,
+)
 from chainrule.autograd.tensor import Tensor
 from chainrule.autograd.watch import unrecorded, watch
 
@@ -95,8 +103,15 @@ def _later(op: Op, name: str, part: str) -> Any:
 
     stand_in: Any = FunctionType(_first_call.__code__, {"COMPILE": compile_part}, name)
     stand_in.__globals__["SELF"] = stand_in
+    stand_in.__qualname__ = name  # for Python's errors about arguments
     op.waiting.setdefault(part, []).append(stand_in)
     return stand_in
+
+
+def _write_out(*args: Any) -> Any:
+    from chainrule.autograd.out import write_out  # which is built on ops
+
+    return write_out(*args)
 
 
 _HELPERS: dict[str, Any] = {
@@ -104,6 +119,7 @@ _HELPERS: dict[str, Any] = {
     "__name__": "chainrule.autograd.generated",  # the module that warnings are said to come from
     "Tensor": Tensor,
     "FLOAT32": np.dtype(np.float32),
+    "generic": np.generic,
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
@@ -134,6 +150,7 @@ _HELPERS: dict[str, Any] = {
     "fill_missing": runtime.fill_missing,
     "traced": traced,
     "counter_of": runtime.counter_of,
+    "write_out": _write_out,
 }
 
 
@@ -150,4 +167,6 @@ def _public_signature(op: Op) -> inspect.Signature:
     required = [a for a, d in op.attributes.items() if d is inspect.Parameter.empty]
     kind_of = inspect.Parameter.KEYWORD_ONLY if required and len(required) < len(op.attributes) else after
     parameters += [inspect.Parameter(a, kind_of, default=d) for a, d in op.attributes.items()]
+    if takes_out(op):
+        parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
     return inspect.Signature(parameters)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from chainrule.autograd import dtypes
+from chainrule.autograd.modes import mode as thread
 from chainrule.autograd.node import Leaf, OutputSlot, RemovableHandle, output_slot
-from chainrule.autograd.runtime import bump, tracked_node
+from chainrule.autograd.runtime import bump, tracked_node, wrap
 from chainrule.autograd.tensor import Tensor
 
 
 class GradientEdge(NamedTuple):
-    """A place in a graph: an output of a node. Stands for the tensor in ``grad`` and ``backward``, without keeping it alive."""
+    """A place in a graph: an output of a node. It stands for the tensor in ``grad`` and ``backward``."""
 
     node: Any
     output_nr: int
@@ -52,6 +54,18 @@ def edge_target(edge: GradientEdge) -> Any:
     return output_slot(node, edge.output_nr, meta[edge.output_nr][0])
 
 
+def edge_tensor(edge: GradientEdge) -> Tensor:
+    """A tensor of no memory that stands for the edge as an output: its shape is that of the gradient to start from."""
+    node = edge_target(edge)
+    device = node.device if hasattr(node, "device") else edge.node.device
+    meta = getattr(edge.node, "output_meta", None)
+    dtype = meta[edge.output_nr][1] if meta else getattr(node, "dtype", None)
+    if dtype is None:
+        dtype = getattr(getattr(node, "saved_out", None), "dtype", None) or dtypes.get_default_dtype().dtype
+    zero = device.xp.zeros((), dtype=dtype)
+    return wrap(device.xp.broadcast_to(zero, node.shape), device, node)
+
+
 class MultiHandle(RemovableHandle):
     """Removes the hooks on several tensors together."""
 
@@ -79,8 +93,6 @@ def register_multi_grad_hook(
         >>> (a * b).backward()
         [3.0, 2.0]
     """
-    from chainrule.autograd import engine
-
     if mode not in ("all", "any"):
         raise ValueError(f"register_multi_grad_hook: mode must be 'all' or 'any', got {mode!r}")
     targets = []
@@ -89,31 +101,24 @@ def register_multi_grad_hook(
         if node is None:
             raise RuntimeError(f"register_multi_grad_hook: tensors[{i}] does not require grad, so it gets no gradient")
         targets.append(node)
-    lock = threading.Lock()
-    passes: dict[int, tuple[int, list[Any]]] = {}  # by backward pass: how many are expected, and what is known
+    passes: dict[int, tuple[Any, list[Any]]] = {}  # by backward pass: what is known of the gradients
 
     def known(i: int) -> Callable[[Tensor], None]:
         def hook(g: Tensor) -> None:
-            number, order = engine.running()
-            with lock:
-                if number not in passes:
-                    for old in [n for n in passes if n < number]:
-                        del passes[old]  # a pass that was left by an exception
-                    expected = sum([t in order for t in targets])
-                    passes[number] = (expected, [None] * len(targets))
-                    if mode == "any":
-                        fire: Any = g
-                    else:
-                        fire = None
-                else:
-                    fire = None
-                expected, grads = passes[number]
-                grads[i] = g
-                if mode == "all" and sum([v is not None for v in grads]) == expected:
-                    fire = grads
-                    del passes[number]
-            if fire is not None:
-                fn(fire)
+            token, order, needed = thread.running
+            entry = passes.get(id(token))
+            if entry is None or entry[0]() is not token:  # the first gradient of this pass
+                for old in [n for n, (alive, _) in passes.items() if alive() is None]:
+                    del passes[old]
+                entry = passes[id(token)] = (weakref.ref(token), [None] * len(targets))
+                if mode == "any":
+                    fn(g)
+            grads = entry[1]
+            grads[i] = g
+            due = [t in order and (needed is None or t in needed) for t in targets]
+            if mode == "all" and all(v is not None or not d for v, d in zip(grads, due, strict=True)):
+                del passes[id(token)]
+                fn(grads)
 
         return hook
 

@@ -13,11 +13,13 @@ from operator import attrgetter
 from typing import Any
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.modes import _GradContext
+from chainrule.autograd.edges import GradientEdge, edge_target, edge_tensor
+from chainrule.autograd.modes import _GradContext, mode, ordinary
 from chainrule.autograd.node import Leaf, Node, OutputSlot
 from chainrule.autograd.op import traced
 from chainrule.autograd.runtime import bump, conjugated, tracked_node, wrap
 from chainrule.autograd.tensor import Tensor
+from chainrule.autograd.watch import checker
 
 _by_sequence = attrgetter("sequence")
 
@@ -48,11 +50,11 @@ def backward(
         >>> w.grad
         tensor([7.])
     """
-    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    seeds = [grad_tensors] if isinstance(tensors, Tensor) else list(grad_tensors or [None] * len(roots))
+    roots = [edge_tensor(t) if isinstance(t, GradientEdge) else t for t in _list(tensors)]
+    seeds = [grad_tensors] if isinstance(tensors, (Tensor, GradientEdge)) else list(grad_tensors or [None] * len(roots))
     targets: list[Any] | None = None
     if inputs is not None:
-        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        wanted = _list(inputs)
         if not wanted:
             raise RuntimeError("backward: inputs is empty; leave it out to accumulate into every leaf")
         targets = [_target("backward", t) for t in wanted]
@@ -97,8 +99,8 @@ def grad(
         >>> cr.autograd.grad(dx, x)
         (tensor([12.]),)
     """
-    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    roots = [edge_tensor(t) if isinstance(t, GradientEdge) else t for t in _list(outputs)]
+    wanted = _list(inputs)
     if grad_outputs is None or isinstance(grad_outputs, Tensor):
         seeds = [grad_outputs] * len(roots) if grad_outputs is None else [grad_outputs]
     else:
@@ -120,7 +122,7 @@ def grad(
     for i, (t, target) in enumerate(zip(wanted, targets, strict=True)):
         if target in captured:
             results.append(_as_tensor(captured[target], t))
-        elif materialize_grads:
+        elif materialize_grads and isinstance(t, Tensor):
             results.append(wrap(t._device.xp.zeros(t._data.shape, dtype=t._data.dtype), t._device))
         elif allow_unused:
             results.append(None)
@@ -131,7 +133,13 @@ def grad(
     return tuple(results)
 
 
+def _list(value: Any) -> list[Any]:
+    return [value] if isinstance(value, (Tensor, GradientEdge)) else list(value)
+
+
 def _target(caller: str, t: Any) -> Any:
+    if isinstance(t, GradientEdge):
+        return edge_target(t)
     if not isinstance(t, Tensor):
         raise TypeError(f"{caller}: inputs must be Tensors, got {type(t).__name__}")
     node = tracked_node(t)
@@ -237,13 +245,18 @@ def _run(
     capture = frozenset(targets or ())
     captured: dict[Any, Any] = {}
     owned: set[Any] = set()
+    check = None if ordinary.everywhere else checker.backward  # anomaly mode
     with _GradContext(create_graph if record is None else record):
         for node in order:
             g = grads.pop(node, None)
             if g is None or (needed is not None and node not in needed):
                 continue
             if node.hooks is not None:
-                g = _before(node, g, create_graph)
+                outer, mode.running = mode.running, (owned, order, needed)
+                try:
+                    g = _before(node, g, create_graph)
+                finally:
+                    mode.running = outer
             if capture and node in capture:
                 captured[node] = g
                 if type(node) is not Leaf and not any(e in needed for e in node.inputs):  # type: ignore[operator]
@@ -262,7 +275,10 @@ def _run(
                     parts = grads[parent] = [None] * len(parent.output_meta)
                 parts[node.index] = g if parts[node.index] is None else parts[node.index] + g
                 continue
-            results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
+            if check is not None:
+                results = check(node, g, needed, create_graph)
+            else:
+                results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
             if node.saves and not retain_graph:
                 node.release()
             if node.hooks is not None and node.hooks.after:
@@ -282,6 +298,8 @@ def _run(
                 else:
                     before += gradient
                     grads[edge] = before  # a NumPy scalar is not changed in place
+    if check is not None:
+        checker.end_of_pass()
     return captured
 
 
@@ -292,7 +310,7 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     if hooks.tensor:
         t = _shown(node, g)
         for hook in list(hooks.tensor.values()):
-            replaced = hook(t)
+            replaced = _call_hook(node, hook, (t,), t)
             if replaced is not None:
                 if not isinstance(replaced, Tensor) or replaced.shape != t.shape:
                     raise RuntimeError(
@@ -304,7 +322,7 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     if hooks.before:
         given = tuple([_shown(node, a) for a in g]) if many else (_shown(node, g),)
         for hook in list(hooks.before.values()):
-            replaced = hook(given)
+            replaced = _call_hook(node, hook, given, given)
             if replaced is not None:
                 given = replaced if isinstance(replaced, tuple) else (replaced,)
         raw = [_taken(a, create_graph) for a in given]
@@ -317,12 +335,25 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     return g
 
 
+def _call_hook(node: Any, hook: Any, shown: tuple[Any, ...], *arguments: Any) -> Any:
+    """Call a hook, and refuse what it did if it changed a gradient in place: others may hold the same array."""
+    versions = [0 if t is None or t._counter is None else t._counter[0] for t in shown]
+    replaced = hook(*arguments)
+    for t, version in zip(shown, versions, strict=True):
+        if t is not None and t._counter is not None and t._counter[0] != version:
+            raise RuntimeError(
+                f"{node.name()}: a hook changed the gradient it was given in place, which other tensors may share; "
+                f"return the new gradient instead, for example g * 2 for g.mul_(2)"
+            )
+    return replaced
+
+
 def _after(node: Node, results: tuple[Any, ...], g: Any, create_graph: bool) -> tuple[Any, ...]:
     assert node.hooks is not None
     given = tuple([_shown(node, r) for r in results])
     outputs = tuple([_shown(node, a) for a in (g if isinstance(g, list) else [g])])
     for hook in list(node.hooks.after.values()):
-        replaced = hook(given, outputs)
+        replaced = _call_hook(node, hook, (*given, *outputs), given, outputs)
         if replaced is not None:
             given = replaced if isinstance(replaced, tuple) else (replaced,)
     return tuple([_taken(a, create_graph) for a in given])
@@ -400,8 +431,11 @@ def _count_engine_references() -> int:
 _ENGINE_REFERENCES = _count_engine_references()
 
 
-def _as_tensor(g: Any, like: Tensor) -> Tensor:
+def _as_tensor(g: Any, like: Any) -> Tensor:
     """A captured gradient as a tensor of the dtype of the tensor it belongs to, owned by the caller."""
+    if isinstance(like, GradientEdge):
+        g = conjugated(g, like.node.device)
+        return g if isinstance(g, Tensor) else wrap(g.copy(), like.node.device)
     if like._data.dtype.kind == "c":
         g = conjugated(g, like._device)
     if isinstance(g, Tensor):

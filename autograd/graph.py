@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd.calls import argument_names, attributes_of, constants_of, declared_op
+from chainrule.autograd.edges import GradientEdge as GradientEdge
+from chainrule.autograd.edges import get_gradient_edge as get_gradient_edge
+from chainrule.autograd.edges import increment_version as increment_version
+from chainrule.autograd.edges import register_multi_grad_hook as register_multi_grad_hook
 from chainrule.autograd.node import Leaf, OutputSlot
+from chainrule.autograd.node import Node as Node
+from chainrule.autograd.saved import allow_mutation_on_saved_tensors as allow_mutation_on_saved_tensors
+from chainrule.autograd.saved import disable_saved_tensors_hooks as disable_saved_tensors_hooks
+from chainrule.autograd.saved import save_on_cpu as save_on_cpu
+from chainrule.autograd.saved import saved_tensors_hooks as saved_tensors_hooks
 from chainrule.autograd.tensor import Tensor
 
 Shape = tuple[int, ...]

@@ -19,6 +19,10 @@ class Mode(threading.local):
     #: hooks on saved tensors, innermost last (autograd/saved.py), and the message where they are refused
     saved_hooks: tuple[Any, ...] = ()
     hooks_refused: str | None = None
+    #: while hooks of a backward pass run: what identifies it, its nodes, and those that are needed (None: all)
+    running: Any = None
+    #: in anomaly mode, the node whose gradient is being computed
+    differentiating: Any = None
 
 
 mode = Mode()

@@ -106,7 +106,7 @@ class Edge:
 class Node(Edge):
     """One recorded operation; subclasses are generated per op and save what the op's rules name."""
 
-    __slots__ = ("device", "output_slots", "where")
+    __slots__ = ("device", "output_slots", "where", "_metadata")
     #: the declaration, set by the generated subclass
     op: Any = None
     #: whether there are saved arrays to release
@@ -135,6 +135,27 @@ class Node(Edge):
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """Pairs of (node, index of that node's output), one for each input, as in PyTorch."""
         return tuple(_edge_pair(edge) for edge in self.inputs)
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whatever belongs to this node; it lives as long as the node."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata: dict[Any, Any] = {}
+            return self._metadata
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_saved_"):  # what the node keeps, by PyTorch's names: ``grad_fn._saved_self``
+            from chainrule.autograd.saved import saved_value
+
+            return saved_value(self, name[len("_saved_") :])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        from chainrule.autograd.saved import saved_value_names
+
+        return [*super().__dir__(), *(f"_saved_{n}" for n in saved_value_names(self))]
 
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(grad_inputs, grad_outputs)`` after this node ran; it may return new grad_inputs."""
@@ -223,13 +244,25 @@ class Leaf(Edge):
 class View:
     """How a tensor looks into the memory of its base."""
 
-    __slots__ = ("base", "steps", "version", "kind")
+    __slots__ = ("_base", "steps", "version", "kind")
 
     def __init__(self, base: Tensor, steps: tuple[Any, ...], version: int, kind: str) -> None:
-        self.base = base  # never itself a view
+        self._base = base
         self.steps = steps  # ((op, attributes), ...): replaying them on the base gives the view
         self.version = version  # the counter's value for which the tensor's node is up to date
-        self.kind = kind  # "single", "multi" (one of several outputs), or "no_grad"
+        #: "single", "multi" (one of several outputs), "no_grad" (made where nothing was recorded), "dtype" (of other
+        #: elements on the same bytes, which no gradient passes)
+        self.kind = kind
+
+    @property
+    def base(self) -> Tensor:
+        """The tensor that the memory belongs to, never itself a view.
+
+        A base that was transposed in place has become a view of what it was.
+        """
+        while self._base._view is not None:
+            self._base = self._base._view._base
+        return self._base
 
 
 def _recorded(node: Node) -> str:
@@ -259,8 +292,8 @@ def stale(node: Node, name: str, saved_at: int, version: Any) -> RuntimeError:
 def freed(node: Node) -> RuntimeError:
     """The error for a second backward through a graph whose saved arrays are gone."""
     return RuntimeError(
-        f"{node.op.label}{_recorded(node)}: trying to backward through the graph a second time, but its saved arrays were freed by the "
-        f"first backward. Call backward(retain_graph=True) the first time if you need both; if the second pass was not "
-        f"meant, a tensor of an earlier step is still in this graph: detach() it."
+        f"{node.op.label}{_recorded(node)}: trying to backward through the graph a second time, but its saved "
+        f"arrays were freed by the first backward. Call backward(retain_graph=True) the first time if you "
+        f"need both; if the second pass was not meant, a tensor of an earlier step is still in this graph: detach() it."
         f"{'' if _recorded(node) else f' {_SWITCH_ON}'}"
     )

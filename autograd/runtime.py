@@ -383,8 +383,16 @@ def view_edge(t: Tensor) -> Any:
         view.version = version
         if view.kind != "no_grad":
             base = wrap(view.base._data, t._device, view.base._node)
-            t._node = None if base._node is None else tracked_node(replay(traced, base, view.steps))
+            node = None if base._node is None else tracked_node(replay(traced, base, view.steps))
+            keep_retained(t._node, node)
+            t._node = node
     return t._node
+
+
+def keep_retained(old: Any, node: Any) -> None:
+    """After a write, ``retain_grad`` means the gradient of the new value."""
+    if old is not None and node is not None and old.hooks is not None and old.hooks.retain is not None:
+        node.ensure_hooks().retain, old.hooks.retain = old.hooks.retain, None
 
 
 def tracked_node(t: Tensor) -> Any:

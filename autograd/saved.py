@@ -104,12 +104,57 @@ def restored_all(node: Any, name: str) -> tuple[Any, ...]:
     return tuple([checked(node, a, f"{name}[{i}]", v, n) for i, (a, v, n) in enumerate(zip(saved, versions, at))])
 
 
+# ---- reading what a node keeps ------------------------------------------------------------------------------------
+
+#: PyTorch's names for arguments, results and attributes
+_TORCH_NAMES = {"x": "self", "y": "other", "out": "result", "axis": "dim", "axes": "dims", "keepdims": "keepdim"}
+_ALSO = {"input": "x", "output": "out", "mat1": "x", "mat2": "y"}
+
+
+def _kept(node: Any) -> dict[str, str]:
+    """The slots of a node by the names under which they are read."""
+    found = {}
+    for cls in type(node).__mro__:
+        for slot in getattr(cls, "__slots__", ()):
+            name = slot.removeprefix("saved_")
+            if slot.startswith("saved_") and slot not in ("saved_names",) and not name.endswith(("_version", "_at")):
+                found[_TORCH_NAMES.get(name, name)] = name
+    return found
+
+
+def saved_value_names(node: Any) -> list[str]:
+    """What :func:`saved_value` knows of a node."""
+    if hasattr(node, "ctx"):
+        return ["tensors"]
+    return [n for n, slot in _kept(node).items() if hasattr(node, f"saved_{slot}")]
+
+
+def saved_value(node: Any, name: str) -> Any:
+    """One thing that a node keeps, a tensor as a Tensor; for ``grad_fn._saved_self`` and the like.
+
+    Raises AttributeError where it keeps nothing of that name, RuntimeError where it was freed or changed in place.
+    """
+    if name == "tensors" and hasattr(node, "ctx"):
+        return node.ctx.saved_tensors
+    slot = _kept(node).get(name) or _ALSO.get(name, name)
+    try:
+        value = getattr(node, f"saved_{slot}")
+    except AttributeError:
+        known = ", ".join(saved_value_names(node)) or "nothing"
+        raise AttributeError(f"{node.name()} keeps no {name!r}; it keeps {known}") from None
+    if slot not in node.saved_names or value is None:
+        return value
+    if isinstance(value, tuple):
+        return tuple([wrap(a, node.device) for a in restored_all(node, slot)])
+    return wrap(restored(node, slot, name), node.device)
+
+
 # ---- the context managers -------------------------------------------------------------------------------------------
 
 
 class saved_tensors_hooks:
-    """Keep what is saved for the backward pass by hooks: ``pack_hook(tensor)`` gives what to keep, ``unpack_hook`` of that
-    the tensor again.
+    """Keep what is saved for the backward pass by hooks: ``pack_hook(tensor)`` gives what to keep, ``unpack_hook``
+    of that the tensor again.
 
     Every tensor that an operation recorded inside saves goes through them, a custom Function's too. The unpack hook
     runs each time the tensor is needed. Where the pack hook keeps the tensor itself, in-place changes are noticed

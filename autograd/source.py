@@ -70,6 +70,12 @@ _REAL = frozenset(
     """.split()
 )
 
+#: attributes that forwards compute with
+NUMBERS = frozenset({
+    "alpha", "beta", "correction", "eps", "exponent", "input_scale", "lambd", "max", "min", "nan", "neginf",
+    "negative_slope", "posinf", "scale", "threshold", "value",
+})  # fmt: skip
+
 
 def apply_lines(op: Op) -> list[str]:
     """The lines of the function that users and rules call."""
@@ -77,9 +83,23 @@ def apply_lines(op: Op) -> list[str]:
     if op.variadic:
         parameters.append(f"*{op.variadic}")
     parameters += [a if d is inspect.Parameter.empty else f"{a}=default_{a}" for a, d in op.attributes.items()]
-    lines = [f"def {op.name}({', '.join(parameters)}):"]
+    given: list[str] = []
+    if takes_out(op):
+        parameters.append("*, out=None")
+        tensors = ", ".join(local_name(p) for p in op.parameters)
+        given += ["    if out is not None:"]
+        given += [f"        return write_out({op.label!r}, OP.apply, ({tensors},), {{}}, out)"]
+    for a in op.attributes:
+        if a in NUMBERS:  # NumPy's numbers are not weak in NumPy: float32 times np.float64 is float64
+            given += [f"    if isinstance({a}, generic):", f"        {a} = {a}.item()"]
+    lines = [f"def {op.name}({', '.join(parameters)}):", *given]
     lines += ["    " + line for line in [*_check_arguments(op), *_edges(op), *_forward(op), *_wrap(op)]]
     return lines
+
+
+def takes_out(op: Op) -> bool:
+    """Whether the function that users call is this one; with attributes another one is around it (``public.py``)."""
+    return bool(op.public) and not op.attributes and op.variadic is None
 
 
 def _check_arguments(op: Op) -> list[str]:

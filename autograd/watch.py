@@ -18,6 +18,8 @@ class Checker:
     forward: Any = None
     #: backward(node, g, needed, taped) -> the node's results
     backward: Any = None
+    #: called at the end of each backward pass
+    end_of_pass: Any = None
 
 
 checker = Checker()

@@ -63,7 +63,10 @@ def standard_shims(m: Any) -> Shims:
             if x.ndim > 1:
                 raise ValueError(f"cumulative_*: expected axis for an array of {x.ndim} dimensions, got None")
             axis = 0
-        result = function(x, axis=axis, dtype=dtype)
+        half = dtype is None and x.dtype.itemsize == 2 and x.dtype.kind not in "iu"
+        # in 2 bytes a running sum would stop growing at 2048 or 256
+        result = function(x, axis=axis, dtype=np.float32 if half else dtype)
+        result = result.astype(x.dtype) if half else result
         if include_initial:
             shape = list(result.shape)
             shape[axis] = 1

@@ -2,6 +2,7 @@
 
 from chainrule.autograd.ops import activations as activations
 from chainrule.autograd.ops import arithmetic as arithmetic
+from chainrule.autograd.ops import as_strided as as_strided
 from chainrule.autograd.ops import bits as bits
 from chainrule.autograd.ops import border as border
 from chainrule.autograd.ops import combinations as combinations
@@ -31,6 +32,7 @@ from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
 from chainrule.autograd.ops import least_squares as least_squares
 from chainrule.autograd.ops import linalg as linalg
+from chainrule.autograd.ops import masks as masks
 from chainrule.autograd.ops import matrix_products as matrix_products
 from chainrule.autograd.ops import normalization as normalization
 from chainrule.autograd.ops import norms as norms
@@ -42,8 +44,11 @@ from chainrule.autograd.ops import rectifiers as rectifiers
 from chainrule.autograd.ops import reduction as reduction
 from chainrule.autograd.ops import reorder as reorder
 from chainrule.autograd.ops import resampling as resampling
+from chainrule.autograd.ops import resizing as resizing
 from chainrule.autograd.ops import rounding as rounding
+from chainrule.autograd.ops import scatter as scatter
 from chainrule.autograd.ops import searching as searching
+from chainrule.autograd.ops import segments as segments
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import signs as signs
 from chainrule.autograd.ops import singular_values as singular_values

@@ -50,6 +50,7 @@ def gelu(xp, x, *, approximate="none"):
 
 
 def _silu_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * (sigmoid(x) * (1 + x * (1 - sigmoid(x))))``."""
     s = xp.sigmoid(x)
     return g * (s * (x * (1 - s) + 1))
 
@@ -70,6 +71,7 @@ def _soft_part(xp: Any, x: Any) -> Any:
 
 
 def _mish_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * (tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) ** 2))``."""
     t = _soft_part(xp, x)
     return g * (t + x * xp.sigmoid(x) * (1 - t * t))
 
@@ -123,6 +125,7 @@ def hardsigmoid(xp, x):
 
 
 def _hardswish_back(xp: Any, g: Any, x: Any) -> Any:
+    """``where(x <= -3, 0, where(x >= 3, g, g * (x / 3 + 0.5)))``."""
     inside = xp.where(x >= 3, g, g * (x / 3 + 0.5))
     return xp.where(x <= -3, xp.zeros_like(g), inside)
 

@@ -95,10 +95,7 @@ def matrix_norm(name: str, A: Tensor, p: Any, dim: Any = (-2, -1), keepdims: boo
         others = [d for d in range(A._data.ndim) if d not in (rows, columns)]
         s = singular_values._svdvals(xp_of_tensors.permute_dims(A, axes=(*others, rows, columns)))
         last = s._data.ndim - 1
-        if p == "nuc":
-            out = xp_of_tensors.sum(s, axis=last)
-        else:
-            out = vector_norm(name, s, math.inf if p == 2 else -math.inf, last)
+        out = xp_of_tensors.sum(s, axis=last) if p == "nuc" else _extreme(name, s, p, last)
         if keepdims:
             shape = tuple([1 if d in (rows, columns) else n for d, n in enumerate(A.shape)])
             out = xp_of_tensors.reshape(out, shape=shape)
@@ -106,9 +103,17 @@ def matrix_norm(name: str, A: Tensor, p: Any, dim: Any = (-2, -1), keepdims: boo
     if isinstance(p, bool) or p not in (1, -1, math.inf, -math.inf):
         raise RuntimeError(f"{name}: a matrix norm must be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2, got {p!r}")
     summed, chosen = (rows, columns) if abs(p) == 1 else (columns, rows)
-    sums = vector_norm(name, A, 1, summed, True)
-    out = vector_norm(name, sums, math.inf if p > 0 else -math.inf, chosen, True)
+    out = _extreme(name, vector_norm(name, A, 1, summed, True), p, chosen, True)
     return out if keepdims else xp_of_tensors.reshape(out, shape=_without(tuple(A.shape), (rows, columns)))
+
+
+def _extreme(name: str, sizes: Tensor, p: float, axis: int, keepdims: bool = False) -> Tensor:
+    """The largest of sizes that are not negative, which is 0 of none, or for a negative order the smallest."""
+    if sizes.shape[axis]:
+        return (xp_of_tensors.max if p > 0 else xp_of_tensors.min)(sizes, axis=axis, keepdims=keepdims)
+    if p < 0:
+        raise RuntimeError(f"{name}: the norm of order {p} of nothing is not defined, got shape {tuple(sizes.shape)}")
+    return xp_of_tensors.sum(sizes, axis=axis, keepdims=keepdims)
 
 
 def _without(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:

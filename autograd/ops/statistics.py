@@ -53,6 +53,9 @@ def _spread_samples(rng: Any) -> Any:
 )
 def var(xp, x, *, axis=None, correction=1, keepdims=False):
     """Variance over the given axes, with ``correction`` degrees of freedom taken off."""
+    if x.dtype.itemsize == 2:  # CuPy's float16: squares overflow early
+        wide = xp.astype(x, np.float32)
+        return xp.astype(xp.var(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     squares = xp.square(xp.real(centred)) + xp.square(xp.imag(centred)) if is_complex(x) else centred * centred
@@ -71,6 +74,9 @@ def var(xp, x, *, axis=None, correction=1, keepdims=False):
 )
 def std(xp, x, *, axis=None, correction=1, keepdims=False):
     """Standard deviation over the given axes; its gradient is 0 where all elements are equal."""
+    if x.dtype.itemsize == 2:
+        wide = xp.astype(x, np.float32)
+        return xp.astype(xp.std(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
     return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
@@ -166,6 +172,9 @@ _spread("std", "Standard deviation", "tensor(1.)")
 )
 def logsumexp(xp, x, *, axis=None, keepdims=False):
     """``log(sum(exp(x)))`` over the given axes, without overflow."""
+    if x.dtype.itemsize == 2:  # CuPy's float16: the sum is accumulated in float32
+        total = xp.logsumexp(xp.astype(x, np.float32), axis=axis, keepdims=keepdims)
+        return xp.astype(total, x.dtype)
     if 0 in x.shape and count_of(x.shape, axis) == 0:
         return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
     size = real(xp, x)
