@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.batching import BatchedDevice
 from chainrule.autograd.op import traced as xp
 from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
@@ -235,8 +236,8 @@ def _class_weight(caller: str, weight: Any, classes: int) -> None:
 
 
 def _asynchronous(t: Tensor) -> bool:
-    """Whether looking at values would make the host wait for the device."""
-    return t._device.type == "cuda"
+    """Whether looking at values would make the host wait for the device, or there is no one value (inside vmap)."""
+    return t._device.type == "cuda" or isinstance(t._device, BatchedDevice)
 
 
 def _check_classes(caller: str, input: Any, target: Any, ignore_index: int) -> Any:
