@@ -8,7 +8,9 @@ from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops  # declares every op
 from chainrule.autograd import queries as queries
 from chainrule.autograd import random as random
+from chainrule.autograd import ranges as ranges
 from chainrule.autograd import sampling as sampling
+from chainrule.autograd import shared_memory as shared_memory
 from chainrule.autograd.anomaly import AnomalyError as AnomalyError
 from chainrule.autograd.anomaly import detect_anomaly as detect_anomaly
 from chainrule.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled

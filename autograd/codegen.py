@@ -20,14 +20,22 @@ from chainrule.autograd import runtime
 from chainrule.autograd.node import FREED, GONE, Node, new_output_slot, next_sequence, output_slot
 from chainrule.autograd.op import Op, traced
 from chainrule.autograd.saved import restored, restored_all
-from chainrule.autograd.source import apply_lines, camel_case, local_name, node_lines, node_slots, saved_tensors
+from chainrule.autograd.source import (
+    apply_lines,
+    camel_case,
+    local_name,
+    node_lines,
+    node_slots,
+    saved_tensors,
+    takes_out,
+)
 from chainrule.autograd.tensor import Tensor
-from chainrule.autograd.watch import watch
+from chainrule.autograd.watch import unrecorded, watch
 
 
 def prepare(op: Op) -> None:
-    """Set ``op.apply`` and ``op.node_type``. Their code is written and compiled when they are first called:
-    compiling all of it would take most of the package's import time.
+    """Set ``op.apply``. Its code is written and compiled when it is first called, and so is the node's: compiling all
+    of it would take most of the package's import time.
     """
     op.names = {**_HELPERS, "OP": op}
     op.names.update({f"default_{k}": v for k, v in op.attributes.items()})
@@ -36,23 +44,16 @@ def prepare(op: Op) -> None:
     op.apply.__doc__ = op.doc
     op.apply.__module__ = "chainrule.autograd.ops"
     op.apply.__signature__ = _public_signature(op)  # type: ignore[attr-defined]
-    op.node_type = Node
-    if op.rules:
-        methods = {
-            name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saved_tensors(op) else []))
-        }
-        op.node_type = type(
-            camel_case(op.label) + "Backward",
-            (Node,),
-            {
-                "op": op,
-                "saves": bool(saved_tensors(op)),
-                "saved_names": tuple(saved_tensors(op)),
-                "__slots__": tuple(node_slots(op)),
-                **methods,
-            },
-        )
-        op.names["OpNode"] = op.node_type
+
+
+def make_node_type(op: Op) -> type[Node]:
+    """The class of the nodes of an op, with slots for what its rules save."""
+    if not op.rules:
+        return Node
+    saved = tuple(saved_tensors(op))
+    methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saved else []))}
+    body = {"op": op, "saves": bool(saved), "saved_names": saved, "__slots__": tuple(node_slots(op)), **methods}
+    return type(camel_case(op.label) + "Backward", (Node,), body)
 
 
 def apply_source(op: Op) -> str:
@@ -90,6 +91,7 @@ def _later(op: Op, name: str, part: str) -> Any:
         source = apply_source(op) if part == "apply" else node_source(op)
         filename = f"<chainrule op {op.name}, {part}>"
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+        op.names["OpNode"] = op.node_type
         made: dict[str, Any] = dict(op.names)
         exec(compile(source, filename, "exec"), made)
         for waiting in op.waiting.pop(part, []):
@@ -101,8 +103,15 @@ def _later(op: Op, name: str, part: str) -> Any:
 
     stand_in: Any = FunctionType(_first_call.__code__, {"COMPILE": compile_part}, name)
     stand_in.__globals__["SELF"] = stand_in
+    stand_in.__qualname__ = name  # for Python's errors about arguments
     op.waiting.setdefault(part, []).append(stand_in)
     return stand_in
+
+
+def _write_out(*args: Any) -> Any:
+    from chainrule.autograd.out import write_out  # which is built on ops
+
+    return write_out(*args)
 
 
 _HELPERS: dict[str, Any] = {
@@ -110,10 +119,13 @@ _HELPERS: dict[str, Any] = {
     "__name__": "chainrule.autograd.generated",  # the module that warnings are said to come from
     "Tensor": Tensor,
     "FLOAT32": np.dtype(np.float32),
+    "generic": np.generic,
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
+    "tracer": runtime.tracer,
     "watch": watch,
+    "unrecorded": unrecorded,
     "view_edge": runtime.view_edge,
     "next_sequence": next_sequence,
     "new_output_slot": new_output_slot,
@@ -137,6 +149,7 @@ _HELPERS: dict[str, Any] = {
     "fill_missing": runtime.fill_missing,
     "traced": traced,
     "counter_of": runtime.counter_of,
+    "write_out": _write_out,
 }
 
 
@@ -153,4 +166,6 @@ def _public_signature(op: Op) -> inspect.Signature:
     required = [a for a, d in op.attributes.items() if d is inspect.Parameter.empty]
     kind_of = inspect.Parameter.KEYWORD_ONLY if required and len(required) < len(op.attributes) else after
     parameters += [inspect.Parameter(a, kind_of, default=d) for a, d in op.attributes.items()]
+    if takes_out(op):
+        parameters.append(inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None))
     return inspect.Signature(parameters)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.batching.array import BatchedArray, extremes, make_room
-from chainrule.autograd.ops.shape import integers
+from chainrule.autograd.formats import check_layout
+from chainrule.autograd.ops.shape import sizes_given
 from chainrule.autograd.public import function, method_only
-from chainrule.autograd.runtime import wrap
+from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
 from chainrule.backends.devices import get_default_device
@@ -81,7 +81,9 @@ def _holds_numpy(data: Any) -> bool:
 
 
 @function(method=False)
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
     """A tensor with a copy of ``data``: numbers, nested sequences, NumPy arrays or tensors.
 
     Python floats become the default dtype (float32), ints int64; NumPy data keeps its dtype.
@@ -127,15 +129,23 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
     return dtypes.get_default_dtype().dtype if dtype is None else dtypes.as_dtype(dtype).dtype
 
 
-def _sizes(caller: str, size: tuple[Any, ...]) -> tuple[int, ...]:
-    shape = integers(caller, size)
+def _sizes(caller: str, size: tuple[Any, ...], named: dict[str, Any] | None = None) -> tuple[int, ...]:
+    shape = sizes_given(caller, size, "size", named or {})
     if any(n < 0 for n in shape):
         raise RuntimeError(f"{caller}: sizes must not be negative, got {shape}")
     return shape
 
 
 @function(method=False)
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **named: Any,
+) -> Tensor:
     """Zeros of the given size.
 
     Example:
@@ -144,12 +154,21 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
         tensor([[0., 0.],
                 [0., 0.]])
     """
+    check_layout("zeros", layout)
     where = _on(device)
-    return _finish(where.xp.zeros(_sizes("zeros", size), dtype=_dtype(dtype)), where, requires_grad)
+    return _finish(where.xp.zeros(_sizes("zeros", size, named), dtype=_dtype(dtype)), where, requires_grad)
 
 
 @function(method=False)
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    **named: Any,
+) -> Tensor:
     """Ones of the given size.
 
     Example:
@@ -157,12 +176,22 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
         >>> cr.ones(2)
         tensor([1., 1.])
     """
+    check_layout("ones", layout)
     where = _on(device)
-    return _finish(where.xp.ones(_sizes("ones", size), dtype=_dtype(dtype)), where, requires_grad)
+    return _finish(where.xp.ones(_sizes("ones", size, named), dtype=_dtype(dtype)), where, requires_grad)
 
 
 @function(method=False)
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+    **named: Any,
+) -> Tensor:
     """A tensor of the given size with whatever was in its memory.
 
     Example:
@@ -170,12 +199,22 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
         >>> cr.empty(2, 3).shape
         (2, 3)
     """
+    check_layout("empty", layout)
     where = _on(device)
-    return _finish(where.xp.empty(_sizes("empty", size), dtype=_dtype(dtype)), where, requires_grad)
+    return _finish(where.xp.empty(_sizes("empty", size, named), dtype=_dtype(dtype)), where, requires_grad)
 
 
 @function(method=False)
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
     """``fill_value`` in every element; its type decides the dtype when none is given.
 
     Example:
@@ -183,18 +222,29 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
         >>> cr.full((2,), 7)
         tensor([7, 7])
     """
+    check_layout("full", layout)
     where = _on(device)
-    if isinstance(fill_value, Tensor):
+    if isinstance(fill_value, (Tensor, np.generic)):  # NumPy's numbers count as Python's
         fill_value = fill_value.item()
-    if isinstance(fill_value, np.generic):  # NumPy's numbers count as Python's
-        fill_value = fill_value.item()
+    if not isinstance(fill_value, (bool, int, float, complex)):
+        raise TypeError(f"full: fill_value must be a number, got {describe(fill_value)}")
     spec = dtypes.as_dtype(type(fill_value)).dtype if dtype is None else dtypes.as_dtype(dtype).dtype
     shape = _sizes("full", (size,))
     return _finish(where.xp.full(shape, fill_value, dtype=spec), where, requires_grad)
 
 
 def _like(name: str, make: Any, example: str) -> None:
-    def like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    def like(
+        input: Tensor,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
+        check_layout(f"{name}_like", layout)
         spec = input._data.dtype if dtype is None else dtypes.as_dtype(dtype).dtype
         where = input._device if device is None else Device(device)
         made = make(*input._data.shape, dtype=spec, device=where, requires_grad=requires_grad)
@@ -211,10 +261,22 @@ def _like(name: str, make: Any, example: str) -> None:
     """
     function(method=False)(like)
 
-    def new(input: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    def new(
+        input: Tensor,
+        *size: Any,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        **named: Any,
+    ) -> Tensor:
+        check_layout(f"new_{name}", layout)
         spec = input._data.dtype if dtype is None else dtypes.as_dtype(dtype).dtype
         where = input._device if device is None else Device(device)
-        return make(*integers(f"new_{name}", size), dtype=spec, device=where, requires_grad=requires_grad)
+        return make(
+            sizes_given(f"new_{name}", size, "size", named), dtype=spec, device=where, requires_grad=requires_grad
+        )
 
     new.__name__ = f"new_{name}"
     new.__doc__ = f"{name.capitalize()} of the given size, with the dtype and device of the tensor."
@@ -228,7 +290,15 @@ _like("empty", empty, "cr.empty_like(cr.zeros(2)).shape\n        (2,)")
 
 @function(method=False)
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """``fill_value`` in every element, with the size, dtype and device of ``input``.
 
@@ -238,6 +308,7 @@ def full_like(
         tensor([3., 3.])
     """
     spec = input._data.dtype if dtype is None else dtype
+    check_layout("full_like", layout)
     where = input._device if device is None else device
     return full(tuple(input._data.shape), fill_value, dtype=spec, device=where, requires_grad=requires_grad)
 
@@ -254,76 +325,16 @@ def new_tensor(input: Tensor, data: Any, **options: Any) -> Tensor:
     return tensor(data, **{"dtype": input._data.dtype, "device": input._device, **options})
 
 
-# ---- ranges ---------------------------------------------------------------------------------------------------------
-
-
 @function(method=False)
-def arange(*bounds: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **named: Any) -> Tensor:
-    """``arange(end)``, ``arange(start, end)`` or ``arange(start, end, step)``: a range without its end.
-
-    Integers give int64, floats the default dtype. Raises RuntimeError for a step of 0 or the wrong sign.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.arange(1, 6, 2)
-        tensor([1, 3, 5])
-    """
-    start, end, step = named.pop("start", 0), named.pop("end", None), named.pop("step", 1)
-    if named or len(bounds) > 3 or (not bounds and end is None):
-        raise TypeError(f"arange: expected (end), (start, end) or (start, end, step), got {bounds} {named or ''}")
-    if len(bounds) == 1:
-        start, end = (bounds[0], end) if end is not None else (start, bounds[0])
-    elif len(bounds) > 1:
-        start, end, step = (*bounds, step)[:3]
-    start, end, step = [v.item() if isinstance(v, Tensor) else v for v in (start, end, step)]
-    if step == 0 or (end - start) * step < 0:
-        raise RuntimeError(f"arange: the step must lead from start to end, got start={start}, end={end}, step={step}")
-    if dtype is None:
-        floats = any(isinstance(v, (float, np.floating)) for v in (start, end, step))
-        spec = dtypes.get_default_dtype().dtype if floats else np.dtype(np.int64)
-    else:
-        spec = dtypes.as_dtype(dtype).dtype
-    where = _on(device)
-    count = max(math.ceil((end - start) / step), 0)
-    # start + i * step in float64 (or int64), as PyTorch counts; np.arange accumulates in the result's dtype
-    host = np.arange(count) * step + start
-    return _finish(_place(host.astype(spec), where), where, requires_grad)
-
-
-@function(method=False)
-def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+def scalar_tensor(
+    value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """``steps`` evenly spaced values from ``start`` to ``end``, both included.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.linspace(0, 1, 3)
-        tensor([0.0000, 0.5000, 1.0000])
-    """
-    if steps < 0:
-        raise RuntimeError(f"linspace: steps must not be negative, got {steps}")
-    where = _on(device)
-    start, end = [v.item() if isinstance(v, Tensor) else v for v in (start, end)]
-    return _finish(_place(np.linspace(start, end, steps).astype(_dtype(dtype)), where), where, requires_grad)
-
-
-@function(method=False)
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """An n x m matrix (square by default) with ones on its diagonal.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.eye(2)
-        tensor([[1., 0.],
-                [0., 1.]])
-    """
-    where = _on(device)
-    return _finish(_place(np.eye(n, m, dtype=_dtype(dtype)), where), where, requires_grad)
-
-
-@function(method=False)
-def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A 0-d tensor of the default dtype.
 
     Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TextIO
@@ -246,6 +246,17 @@ def _walk(
 ) -> tuple[list[Term], Any]:
     """Run the backward pass without freeing anything, and keep what each edge receives."""
     terms: list[Term] = []
+    for e, _, received in _backward_steps(grads, steps, needed):
+        arrived = "1" if names[e] == "L" else f"dL/d{names[e]}"
+        terms += [_term(e, argument, edge, value, arrived, names) for argument, edge, value in received]
+    found = grads.get(target)
+    return terms, _host(found, target) if found is not None else np.zeros(target.shape)
+
+
+def _backward_steps(
+    grads: dict[Any, Any], steps: Sequence[Any], needed: set[Any]
+) -> Iterator[tuple[Any, Any, list[tuple[str, Any, Any]]]]:
+    """The backward pass, which frees nothing: each node, what arrived, and (argument, edge, value) of what it gives."""
     with _GradContext(False):
         for e in steps:
             g = grads.pop(e, None)
@@ -257,14 +268,27 @@ def _walk(
                 continue
             _check_alive(e)
             _, edges = argument_names(e)
-            arrived = "1" if names[e] == "L" else f"dL/d{names[e]}"
-            for (argument, edge), contribution in zip(edges, e.run(g, needed), strict=True):
-                if edge is None or edge not in needed or contribution is None:
-                    continue
-                grads[edge] = contribution if edge not in grads else grads[edge] + contribution
-                terms.append(_term(e, argument, edge, contribution, arrived, names))
-    found = grads.get(target)
-    return terms, _host(found, target) if found is not None else np.zeros(target.shape)
+            received = []
+            for (argument, edge), value in zip(edges, e.run(g, needed), strict=True):
+                if edge is not None and edge in needed and value is not None:
+                    grads[edge] = value if edge not in grads else grads[edge] + value
+                    received.append((argument, edge, value))
+            yield e, g, received
+
+
+def follow(tensor: Tensor, target: Any) -> list[tuple[Any, Any, list[Any]]]:
+    """Each node between a result and a target: what arrived there and what it passed on, as NumPy arrays."""
+    seed = tensor._device.xp.ones(tensor._data.shape, dtype=tensor._data.dtype)
+    root = tensor._current_node()
+    order = _order([root])
+    needed = _restrict(order, [target])
+    steps = [e for e in order if e in needed and e is not target]
+    found = []
+    for e, g, received in _backward_steps({root: seed}, steps, needed):
+        parts = [p for p in (g if isinstance(g, list) else [g]) if p is not None]
+        arrived = np.concatenate([_host(p, e).reshape(-1) for p in parts])
+        found.append((e, arrived, [_host(value, edge) for _, edge, value in received]))
+    return found
 
 
 def _check_alive(node: Any) -> None:

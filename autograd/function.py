@@ -108,7 +108,8 @@ class FunctionNode(Node):
                 part = wrap(self.device.xp.zeros(shape, dtype=dtype), self.device)
             elif part is not None:
                 part = conjugated(part, self.device)  # user code sees PyTorch's convention
-                part = part if isinstance(part, Tensor) else wrap(part, self.device)
+                # a copy: backward may change it in place, and other nodes may have been given the same array
+                part = part if isinstance(part, Tensor) else wrap(part.copy(), self.device)
             tensors.append(part)
         found = self.function.backward(self.ctx, *tensors)
         results = list(found) if isinstance(found, tuple) else [found]

@@ -7,13 +7,14 @@ read from the base afterwards flows through the write.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.modes import mode, no_grad
+from chainrule.autograd.modes import _GradContext, mode, no_grad
 from chainrule.autograd.node import Leaf, Node
 from chainrule.autograd.op import Op
-from chainrule.autograd.runtime import bump, counter_of, describe, make_node, tracked_node, wrap
+from chainrule.autograd.runtime import bump, counter_of, describe, keep_retained, make_node, tracked_node, wrap
 from chainrule.autograd.saved import pack_slot
 from chainrule.autograd.tensor import Tensor
 
@@ -42,11 +43,52 @@ def make_inplace(name: str, function: Any, op: Op | None) -> Any:
     return inplace
 
 
+def has_sharers(t: Tensor) -> bool:
+    """Whether other tensors, or saved ones, share the memory of a tensor: they share its version counter."""
+    # one reference is the tensor's, one the argument of getrefcount
+    return t._counter is not None and sys.getrefcount(t._counter) > 2
+
+
+def make_inplace_view(name: str, function: Any) -> Any:
+    """The twin ``name_`` of a function that gives a view: the tensor itself becomes that view of what it was."""
+
+    def inplace(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}_: expected a Tensor, got {describe(input)}")
+        tracked = _records(input, ())
+        if tracked:
+            _check_recorded(f"{name}_", input)
+        leaf = input._node if type(input._node) is Leaf else None
+        if leaf is not None and has_sharers(input):
+            raise RuntimeError(f"{name}_: this leaf has views or was detached; change it before those are made")
+        before = Tensor._alias(input)  # it takes the place of the tensor as the base of its views
+        before._view, before._node = input._view, None if leaf is not None else input._node
+        with _GradContext(mode.enabled or before._node is not None):
+            result = function(before, *args, **kwargs)
+        if result is before:
+            return input
+        if leaf is not None or (result._view is None and not result._data.size):
+            input._data = input._device.xp.ascontiguousarray(result._data)
+            if leaf is not None:
+                leaf.shape = input._data.shape
+        else:
+            keep_retained(input._node, result._node)
+            input._data, input._view, input._node = result._data, result._view, result._node
+        bump(input)
+        if input._view is not None:
+            input._view.version = counter_of(input)[0]
+        return input
+
+    inplace.__name__ = inplace.__qualname__ = f"{name}_"
+    inplace.__doc__ = f"In-place version of :func:`{name}`; returns the tensor itself, which has become the view."
+    return inplace
+
+
 def _records(x: Tensor, others: tuple[Any, ...]) -> bool:
     """Whether an in-place operation on ``x`` with these arguments is recorded."""
     if not mode.enabled:
         return False
-    if x._view is not None and x._view.kind == "no_grad":  # its base is recorded: refused by _check_writable
+    if x._view is not None and x._view.kind in ("no_grad", "dtype"):  # its base is recorded: refused below
         return True
     return tracked_node(x) is not None or any(isinstance(o, Tensor) and tracked_node(o) is not None for o in others)
 
@@ -76,6 +118,11 @@ def _check_recorded(caller: str, x: Tensor) -> None:
                 f"{caller}: this tensor is one of several views made by one operation (split, chunk, unbind); it "
                 f"cannot be changed in place where operations are recorded. Use a slice, or clone() it"
             )
+        if view.kind == "dtype":
+            raise RuntimeError(
+                f"{caller}: this view shows the memory of a recorded tensor as another dtype, and no gradient passes "
+                f"through it; use no_grad() to change it"
+            )
         if view.kind == "no_grad":
             raise RuntimeError(
                 f"{caller}: this view was made under no_grad() and is now changed where operations are recorded; make "
@@ -85,10 +132,10 @@ def _check_recorded(caller: str, x: Tensor) -> None:
 
 def check_memory(caller: str, x: Tensor) -> None:
     """Refuse to write into memory that several elements share or that is read-only."""
-    shared = x._view is not None and any(s == 0 and n > 1 for s, n in zip(x._data.strides, x._data.shape, strict=True))
-    if shared and x._data.size:
+    if x._view is not None and not x._data.flags.c_contiguous and x._data.size and _overlaps(x._data):
         raise RuntimeError(
-            f"{caller}: several elements of this expanded tensor share one memory location; clone() it before writing"
+            f"{caller}: more than one element of the written-to tensor refers to a single memory location (it was made "
+            f"by expand, unfold or as_strided); clone() it before writing"
         )
     if not getattr(x._data.flags, "writeable", True):  # NumPy marks all that comes from an expanded array
         owner = x._data
@@ -97,6 +144,16 @@ def check_memory(caller: str, x: Tensor) -> None:
         if not owner.flags.writeable:
             raise RuntimeError(f"{caller}: this tensor lies on a read-only NumPy array; clone() it before writing")
         x._data.flags.writeable = True
+
+
+def _overlaps(array: Any) -> bool:
+    """Whether elements may share memory: some dimension's step is less than what the finer dimensions reach over."""
+    reach = array.dtype.itemsize
+    for step, n in sorted([(abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]):
+        if step < reach:
+            return True
+        reach += step * (n - 1)
+    return False
 
 
 def _check_result(caller: str, x: Tensor, result: Tensor) -> None:
@@ -135,7 +192,7 @@ def adopt(caller: str, x: Tensor, result: Tensor) -> None:
             pack_slot(node, "out")
     view = x._view
     if view is None:
-        _retain(x, node)
+        keep_retained(x._node, node)
         x._node = node
         return
     base = view.base
@@ -146,16 +203,9 @@ def adopt(caller: str, x: Tensor, result: Tensor) -> None:
         base._data.shape,
         saved_steps=view.steps,
     )
-    _retain(base, scattered)
+    keep_retained(base._node, scattered)
     base._node = scattered
     # the node of x (and of every other view of the base) is made anew from the base when it is next asked for
-
-
-def _retain(t: Tensor, node: Any) -> None:
-    """After a write, ``retain_grad`` means the gradient of the new value."""
-    old = t._node
-    if old is not None and node is not None and old.hooks is not None and old.hooks.retain is not None:
-        node.ensure_hooks().retain, old.hooks.retain = old.hooks.retain, None
 
 
 def _saved_names(op: Op) -> set[str]:

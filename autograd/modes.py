@@ -48,6 +48,26 @@ class Ordinary:
 ordinary = Ordinary()
 
 
+class Tracer:
+    """Set ``locate`` to record where each node was made (anomaly mode, recording)."""
+
+    def __init__(self) -> None:
+        self._locate: Callable[[], Any] | None = None
+
+    @property
+    def locate(self) -> Callable[[], Any] | None:
+        """Gives the place of the running operation; None when nothing is traced."""
+        return self._locate
+
+    @locate.setter
+    def locate(self, locate: Callable[[], Any] | None) -> None:
+        ordinary.count((locate is not None) - (self._locate is not None))
+        self._locate = locate
+
+
+tracer = Tracer()
+
+
 def switch(enabled: bool) -> bool:
     """Set whether this thread records; gives what it was."""
     before = mode.enabled

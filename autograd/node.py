@@ -244,13 +244,25 @@ class Leaf(Edge):
 class View:
     """How a tensor looks into the memory of its base."""
 
-    __slots__ = ("base", "steps", "version", "kind")
+    __slots__ = ("_base", "steps", "version", "kind")
 
     def __init__(self, base: Tensor, steps: tuple[Any, ...], version: int, kind: str) -> None:
-        self.base = base  # never itself a view
+        self._base = base
         self.steps = steps  # ((op, attributes), ...): replaying them on the base gives the view
         self.version = version  # the counter's value for which the tensor's node is up to date
-        self.kind = kind  # "single", "multi" (one of several outputs), or "no_grad"
+        #: "single", "multi" (one of several outputs), "no_grad" (made where nothing was recorded), "dtype" (of other
+        #: elements on the same bytes, which no gradient passes)
+        self.kind = kind
+
+    @property
+    def base(self) -> Tensor:
+        """The tensor that the memory belongs to, never itself a view.
+
+        A base that was transposed in place has become a view of what it was.
+        """
+        while self._base._view is not None:
+            self._base = self._base._view._base
+        return self._base
 
 
 def _recorded(node: Node) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd.numpy_functions import implements, ours, pass_on
-from chainrule.autograd.numpy_reductions import as_tensor, floating
+from chainrule.autograd.numpy_reductions import floating
 from chainrule.autograd.numpy_shapes import all_tensors, moveaxis
 from chainrule.autograd.runtime import cast, result_dtype
 from chainrule.autograd.tensor import Tensor
@@ -68,12 +68,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Tensor:
     ]
     if [x.shape[d] for d in left] != [y.shape[d] for d in right]:
         raise ValueError(f"tensordot: shapes {tuple(x.shape)} and {tuple(y.shape)} do not agree along {(left, right)}")
-    free_x, free_y = [[d for d in range(t.ndim) if d not in used] for t, used in ((x, left), (y, right))]
-    n = math.prod(x.shape[d] for d in left)
-    rows, columns = [x.shape[d] for d in free_x], [y.shape[d] for d in free_y]
-    flat_x = x.permute((*free_x, *left)).reshape(math.prod(rows), n)
-    flat_y = y.permute((*right, *free_y)).reshape(n, math.prod(columns))
-    return (flat_x @ flat_y).reshape((*rows, *columns))
+    return ours("tensordot")(x, y, (left, right))
 
 
 @implements(np.einsum)
@@ -87,10 +82,10 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
     x, y = common(a, b)
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
-    x, y = x.unbind(axisa), y.unbind(axisb)
-    if len(x) != 3 or len(y) != 3:
-        raise ValueError(f"np.cross: expected vectors of 3 elements, got {len(x)} and {len(y)}")
-    parts = [x[i] * y[j] - x[j] * y[i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    u, v = x.unbind(axisa), y.unbind(axisb)
+    if len(u) != 3 or len(v) != 3:
+        raise ValueError(f"cross: expected vectors of 3 elements, got {len(u)} and {len(v)}")
+    parts = [u[i] * v[j] - u[j] * v[i] for i, j in ((1, 2), (2, 0), (0, 1))]
     return ours("stack")(parts, axisc)
 
 
@@ -109,18 +104,7 @@ def trace(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any
 
 @implements(np.diagonal)
 def diagonal(a: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    return diagonal_of(a, offset, axis1, axis2)
-
-
-def diagonal_of(a: Tensor, offset: int, axis1: int, axis2: int) -> Tensor:
-    """The elements ``a[..., i, i + offset, ...]`` of two axes, as the last dimension."""
-    rows, columns = a.shape[axis1], a.shape[axis2]
-    n = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
-    first, second = axis1 % a.ndim, axis2 % a.ndim
-    rest = [d for d in range(a.ndim) if d not in (first, second)]
-    moved = a.permute((*rest, first, second))
-    i = as_tensor(np.arange(n) + max(-offset, 0), a)
-    return moved[(..., i, i + offset)]
+    return ours("diagonal")(a, offset, axis1, axis2)
 
 
 @implements(np.diag)

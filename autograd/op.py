@@ -16,6 +16,7 @@ arity (see ``codegen.py``, whose ``apply_source(op)`` shows it).
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -77,7 +78,13 @@ class Op:
         self.names: dict[str, Any] = {}
         self.waiting: dict[str, list[Any]] = {}
         self.apply: Callable[..., Any]
-        self.node_type: type[Node]
+
+    @functools.cached_property
+    def node_type(self) -> type[Node]:
+        """The class of its nodes, made when the first one is recorded."""
+        from chainrule.autograd import codegen
+
+        return codegen.make_node_type(self)
 
     def _needs(self, argument: str, rule: Rule) -> tuple[str, ...]:
         """The names a rule asks for, checked against what there is to save."""
@@ -112,22 +119,20 @@ class Op:
 def _parameters(
     name: str, forward: Callable[..., Any]
 ) -> tuple[tuple[str, ...], frozenset[str], str | None, dict[str, Any]]:
-    positional: list[str] = []
-    optional: set[str] = set()
-    variadic: str | None = None
-    attributes: dict[str, Any] = {}
-    for parameter in list(inspect.signature(forward).parameters.values())[1:]:
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            variadic = parameter.name
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            attributes[parameter.name] = parameter.default
-        else:
-            positional.append(parameter.name)
-            if parameter.default is None:
-                optional.add(parameter.name)
-            elif parameter.default is not parameter.empty:
-                raise TypeError(f"op {name!r}: tensor argument {parameter.name!r} can only default to None")
-    return tuple(positional), frozenset(optional), variadic, attributes
+    # read off the code object: inspect.signature takes ten times as long, and there are hundreds of ops
+    code = forward.__code__
+    count, only = code.co_argcount, code.co_kwonlyargcount
+    positional = code.co_varnames[1:count]
+    keywords = code.co_varnames[count : count + only]
+    variadic = code.co_varnames[count + only] if code.co_flags & inspect.CO_VARARGS else None
+    defaults: tuple[Any, ...] = forward.__defaults__ or ()  # type: ignore[attr-defined]
+    optional = positional[len(positional) - len(defaults) :]
+    for parameter, default in zip(optional, defaults, strict=True):
+        if default is not None:
+            raise TypeError(f"op {name!r}: tensor argument {parameter!r} can only default to None")
+    given: dict[str, Any] = forward.__kwdefaults__ or {}  # type: ignore[attr-defined]
+    attributes = {k: given.get(k, inspect.Parameter.empty) for k in keywords}
+    return positional, frozenset(optional), variadic, attributes
 
 
 #: every declared op by name

@@ -12,9 +12,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from chainrule.autograd.inplace import make_inplace
+from chainrule.autograd.inplace import make_inplace, make_inplace_view
 from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import PUBLIC_NAMES, Op
+from chainrule.autograd.out import write_out
 from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
 
@@ -49,15 +50,21 @@ def publish(op: Op, *, inplace: bool, method: bool) -> None:
             _attach(f"{name}_", make_inplace(name, function, op), method)
 
 
-def function(names: str = "", *, method: bool = True, inplace: bool = False, publish: bool = True) -> Callable[[F], F]:
-    """Publish a handwritten function, composed of ops, under PyTorch's names (default: its own)."""
+def function(
+    names: str = "", *, method: bool = True, inplace: bool | str = False, publish: bool = True
+) -> Callable[[F], F]:
+    """Publish a handwritten function, composed of ops, under PyTorch's names (default: its own).
+
+    ``inplace`` also makes the ``name_`` twins: True for those that write, ``"view"`` for those that change the shape.
+    """
 
     def decorate(f: F) -> F:
         for name in (names or f.__name__).split():
             if publish:
-                _attach(name, f, method, _checked(name, f))
+                _attach(name, f, method, _as_function(name, f))
             if inplace:
-                _attach(f"{name}_", make_inplace(name, f, None), method)
+                twin = make_inplace_view(name, f) if inplace == "view" else make_inplace(name, f, None)
+                _attach(f"{name}_", twin, method)
         return f
 
     return decorate
@@ -74,17 +81,25 @@ def method_only(names: str = "") -> Callable[[F], F]:
     return decorate
 
 
-def _checked(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
-    """``f``, which looks into its first argument at once, with a readable error where that is no Tensor.
+def _as_function(name: str, f: Callable[..., Any]) -> Callable[..., Any]:
+    """``f`` as a function: with ``out=``, and where its first argument must be a Tensor with a readable error if not.
 
-    For the function only: as a method it is called on a Tensor.
+    As a method it is called on a Tensor, and has no ``out=``.
     """
     first = next(iter(f.__code__.co_varnames[: f.__code__.co_argcount]), None)
-    if first is None or f.__annotations__.get(first) != "Tensor":
-        return f
+    returns = str(f.__annotations__.get("return", "Any"))
 
     @functools.wraps(f)
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def with_out(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        return f(*args, **kwargs) if out is None else write_out(name, f, args, kwargs, out)
+
+    if first is None or f.__annotations__.get(first) != "Tensor":
+        return f if returns in ("bool", "int", "str", "dtypes.dtype", "Size", "None") else with_out
+
+    @functools.wraps(f)
+    def checked(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is not None:
+            return write_out(name, checked, args, kwargs, out)
         value = args[0] if args else kwargs.get(first)
         if not isinstance(value, Tensor):
             if not args and first not in kwargs:
@@ -128,7 +143,12 @@ def _with_torch_signature(op: Op) -> Callable[..., Any]:
                     f"    if {public} is NOT_GIVEN:",
                     f"        raise TypeError('{op.label}: missing argument {public!r}')",
                 ]
-    signature = ", ".join([*head, *attributes, *(["*", *tail] if tail else [])])
+    tail.append("out=None")
+    signature = ", ".join([*head, *attributes, "*", *tail])
+    body += [
+        "    if out is not None:",
+        f"        return write_out({op.label!r}, apply, ({', '.join(tensors)},), dict({', '.join(call)}), out)",
+    ]
     name = op.label.rpartition(".")[2]
     source = "\n".join(
         [f"def {name}({signature}):", *body, f"    return apply({', '.join([*tensors, *call])})"]
@@ -136,6 +156,7 @@ def _with_torch_signature(op: Op) -> Callable[..., Any]:
     names: dict[str, Any] = {
         "apply": op.apply,
         "NOT_GIVEN": NOT_GIVEN,
+        "write_out": write_out,
         **{f"default_{k}": v for k, v in op.attributes.items()},
     }
     exec(compile(source, f"<chainrule function {name}>", "exec"), names)

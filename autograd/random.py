@@ -6,6 +6,7 @@ functions with PyTorch's names.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from typing import Any
@@ -186,6 +187,19 @@ def _draw(kind: Any, device: Device, shape: tuple[int, ...], generator: Generato
         return kind(device.backend, key, stream, shape, *args)
 
 
+def _numbers(caller: str, device: Device, shape: tuple[int, ...], generator: Generator | None, dtype: Any) -> Any:
+    """Uniform or normal numbers; complex ones are drawn as pairs of real ones."""
+    kind = definitions.uniform if caller == "rand" else definitions.normal
+    chosen = None if dtype is None else dtypes.as_dtype(dtype)
+    if chosen is None or not chosen.is_complex:
+        return _draw(kind, device, shape, generator, _floating(caller, dtype))
+    real = np.dtype(np.float32 if chosen == dtypes.complex64 else np.float64)
+    pairs = _draw(kind, device, (*shape, 2), generator, real)
+    if kind is definitions.normal:
+        pairs *= math.sqrt(0.5)
+    return device.xp.complex_of_parts(pairs)
+
+
 @function(method=False)
 def rand(
     *size: Any,
@@ -196,7 +210,7 @@ def rand(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Uniform random numbers in [0, 1).
+    """Uniform random numbers in [0, 1); of complex dtypes both parts.
 
     Example:
         >>> import chainrule as cr
@@ -204,7 +218,7 @@ def rand(
         (2, 3)
     """
     where = _where(device)
-    array = _draw(definitions.uniform, where, _sizes("rand", size), generator, _floating("rand", dtype))
+    array = _numbers("rand", where, _sizes("rand", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 
@@ -218,7 +232,7 @@ def randn(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Normal random numbers of mean 0 and variance 1.
+    """Normal random numbers of mean 0 and variance 1; of complex dtypes each part has variance 1/2.
 
     Example:
         >>> import chainrule as cr
@@ -226,7 +240,7 @@ def randn(
         (2, 3)
     """
     where = _where(device)
-    array = _draw(definitions.normal, where, _sizes("randn", size), generator, _floating("randn", dtype))
+    array = _numbers("randn", where, _sizes("randn", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 

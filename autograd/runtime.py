@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.modes import mode as mode
 from chainrule.autograd.modes import ordinary as ordinary
+from chainrule.autograd.modes import tracer as tracer
 from chainrule.autograd.node import Leaf, Node, View, next_sequence
 from chainrule.autograd.op import OPS, PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
@@ -19,7 +20,7 @@ from chainrule.backends.devices import get_default_device
 from chainrule.backends.linear_algebra import LinAlgError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 _CONSTANTS_KEPT = 4096
 #: of one tensor, the lines of how many in-place changes are remembered
@@ -29,26 +30,6 @@ _CHANGES_KEPT = 32
 _EXPLAINED: tuple[type[Exception], ...] = (
     LinAlgError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, MemoryError,
 )  # fmt: skip
-
-
-class Tracer:
-    """Set ``locate`` to record where each node was made (anomaly mode, recording)."""
-
-    def __init__(self) -> None:
-        self._locate: Callable[[], Any] | None = None
-
-    @property
-    def locate(self) -> Callable[[], Any] | None:
-        """Gives the place of the running operation; None when nothing is traced."""
-        return self._locate
-
-    @locate.setter
-    def locate(self, locate: Callable[[], Any] | None) -> None:
-        ordinary.count((locate is not None) - (self._locate is not None))
-        self._locate = locate
-
-
-tracer = Tracer()
 
 
 def where() -> Any:
@@ -269,7 +250,12 @@ def cast(t: Tensor, to: np.dtype[Any]) -> Tensor:
         warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
     if to in dtypes.DIFFERENTIABLE:
         return traced.astype(t, dtype=to)
-    return wrap(t._device.xp.astype(t._data, to), t._device)
+    converted = wrap(t._device.xp.astype(t._data, to), t._device)
+    if tracer.locate is not None:
+        from chainrule.autograd import cuts
+
+        cuts.note(f"the conversion to {to}", "no gradient", tracer.locate(), converted, [tracked_node(t)])
+    return converted
 
 
 def to_floating(*tensors: Tensor) -> Any:
@@ -391,8 +377,16 @@ def view_edge(t: Tensor) -> Any:
         view.version = version
         if view.kind != "no_grad":
             base = wrap(view.base._data, t._device, view.base._node)
-            t._node = None if base._node is None else tracked_node(replay(traced, base, view.steps))
+            node = None if base._node is None else tracked_node(replay(traced, base, view.steps))
+            keep_retained(t._node, node)
+            t._node = node
     return t._node
+
+
+def keep_retained(old: Any, node: Any) -> None:
+    """After a write, ``retain_grad`` means the gradient of the new value."""
+    if old is not None and node is not None and old.hooks is not None and old.hooks.retain is not None:
+        node.ensure_hooks().retain, old.hooks.retain = old.hooks.retain, None
 
 
 def tracked_node(t: Tensor) -> Any:

@@ -57,15 +57,36 @@ def _any_tracked(op: Op, arguments: list[str]) -> str:
     )
 
 
+#: attributes that forwards compute with
+NUMBERS = frozenset({
+    "alpha", "beta", "correction", "eps", "exponent", "input_scale", "lambd", "max", "min", "nan", "neginf",
+    "negative_slope", "posinf", "scale", "threshold", "value",
+})  # fmt: skip
+
+
 def apply_lines(op: Op) -> list[str]:
     """The lines of the function that users and rules call."""
     parameters = [local_name(p) + ("=None" if p in op.optional else "") for p in op.parameters]
     if op.variadic:
         parameters.append(f"*{op.variadic}")
     parameters += [a if d is inspect.Parameter.empty else f"{a}=default_{a}" for a, d in op.attributes.items()]
-    lines = [f"def {op.name}({', '.join(parameters)}):"]
+    given: list[str] = []
+    if takes_out(op):
+        parameters.append("*, out=None")
+        tensors = ", ".join(local_name(p) for p in op.parameters)
+        given += ["    if out is not None:"]
+        given += [f"        return write_out({op.label!r}, OP.apply, ({tensors},), {{}}, out)"]
+    for a in op.attributes:
+        if a in NUMBERS:  # NumPy's numbers are not weak in NumPy: float32 times np.float64 is float64
+            given += [f"    if isinstance({a}, generic):", f"        {a} = {a}.item()"]
+    lines = [f"def {op.name}({', '.join(parameters)}):", *given]
     lines += ["    " + line for line in [*_check_arguments(op), *_edges(op), *_forward(op), *_wrap(op)]]
     return lines
+
+
+def takes_out(op: Op) -> bool:
+    """Whether the function that users call is this one; with attributes another one is around it (``public.py``)."""
+    return bool(op.public) and not op.attributes and op.variadic is None
 
 
 def _check_arguments(op: Op) -> list[str]:
@@ -246,10 +267,15 @@ def _wrap(op: Op) -> list[str]:
             "    if not everywhere:",
             f"        watch(node, {_all_tensors(op)}, (t,))",
         ]
-        lines += ["else:", "    t._node = None"]
+        lines += ["else:", "    t._node = None", *("    " + line for line in _note_cut(op))]
     else:
-        lines.append("t._node = None")
+        lines += ["t._node = None", *_note_cut(op)]
     return [*lines, "return t"]
+
+
+def _note_cut(op: Op) -> list[str]:
+    """While locations are recorded, also those of results without a graph are kept, for ``why_no_grad``."""
+    return ["if tracer._locate is not None:", f"    unrecorded(OP, {_all_tensors(op)}, t)"]
 
 
 def _new_tensor(array: str) -> list[str]:

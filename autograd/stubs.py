@@ -45,7 +45,10 @@ def _annotation(value: Any, fallback: str) -> str:
 def _signature(f: Callable[..., Any], method: bool) -> str:
     parts: list[str] = []
     star = False
-    for i, p in enumerate(inspect.signature(f).parameters.values()):
+    parameters = inspect.signature(f).parameters
+    # the wrapper around a handwritten function takes it (public.py)
+    out = not method and "out" not in parameters and "out" in (getattr(f, "__kwdefaults__", None) or {})
+    for i, p in enumerate(parameters.values()):
         name = p.name
         if method and i == 0:
             parts.append("self")
@@ -55,6 +58,9 @@ def _signature(f: Callable[..., Any], method: bool) -> str:
             star = True
             continue
         if p.kind is p.VAR_KEYWORD:
+            if out:
+                parts += [*([] if star else ["*"]), "out: Any = ..."]
+                star, out = True, False
             parts.append(f"**{name}: {_annotation(p.annotation, 'Any')}")
             continue
         if p.kind is p.KEYWORD_ONLY and not star:
@@ -63,6 +69,8 @@ def _signature(f: Callable[..., Any], method: bool) -> str:
         # other operands may be numbers, so only the first tensor is typed as one
         text = f"{name}: {_annotation(p.annotation, 'Tensor' if name in _TENSORS and i == 0 else 'Any')}"
         parts.append(text + ("" if p.default is p.empty else " = ..."))
+    if out:
+        parts += [*([] if star else ["*"]), "out: Any = ..."]
     result = _annotation(inspect.signature(f).return_annotation, "Tensor")
     return f"({', '.join(parts)}) -> {result}: ..."
 

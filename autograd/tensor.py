@@ -13,6 +13,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.interop import ArrayProtocols
 from chainrule.autograd.methods import TensorMethods
+from chainrule.autograd.modes import tracer
 from chainrule.autograd.node import Leaf, RemovableHandle, View, add_hook
 
 if TYPE_CHECKING:
@@ -301,6 +302,10 @@ class Tensor(TensorMethods, ArrayProtocols):
         t._view = None
         if self._view is not None and not self._data.flags.c_contiguous:
             t._view = View(Tensor._alias(t), (), self._counter[0], "single")
+        if tracer.locate is not None:
+            from chainrule.autograd import cuts
+
+            cuts.note("detach()", "detach", tracer.locate(), t, [self._current_node()])
         return t
 
     @staticmethod

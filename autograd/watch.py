@@ -34,3 +34,10 @@ def watch(node: Any, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> None:
         pack_node(node)
     if checker.forward is not None:
         checker.forward(node, inputs, outputs)
+
+
+def unrecorded(op: Any, inputs: tuple[Any, ...], result: Any) -> None:
+    """Look after a result without a graph, while locations are recorded."""
+    from chainrule.autograd import cuts
+
+    cuts.note_unrecorded(op, runtime.where(), inputs, result)

@@ -7,7 +7,6 @@ top 52 bits of a word + 1/2) / 2**52, exact in float64, never 0 and never 1. The
 
 from __future__ import annotations
 
-import importlib
 import math
 from typing import Any
 
@@ -71,17 +70,6 @@ def geometric(backend: Backend, key: int, stream: int, shape: tuple[int, ...], p
 # ---- counts: the least k whose distribution function reaches u, found by bisection ----------------------------------
 
 
-def _special(backend: Backend, name: str) -> Any:
-    """A function of ``scipy.special`` for the arrays of a backend."""
-    if backend.array_type is np.ndarray:
-        return getattr(importlib.import_module("scipy.special"), name)
-    module: Any = getattr(backend, "module", None)
-    if hasattr(module, "RawKernel"):
-        return getattr(importlib.import_module("cupyx.scipy.special"), name)
-    on_host = getattr(importlib.import_module("scipy.special"), name)  # the guard
-    return lambda *args: backend.from_host(np.asarray(on_host(*[backend.to_host(a) for a in args])))
-
-
 def _invert(backend: Backend, u: Any, reached: Any, low: Any, high: Any) -> Any:
     """For each element the least k in (low, high] for which ``reached(k)``; it is reached at ``high``."""
     xp = backend.xp
@@ -106,12 +94,11 @@ def poisson(backend: Backend, key: int, stream: int, rate: Any) -> Any:
     xp = backend.xp
     rate = backend.asarray(xp.astype(rate, np.float64))
     u = open_uniform(backend, key, stream, rate.shape)
-    cumulative = _special(backend, "gammaincc")
     # u stays 2**-53 away from 1, less than ten standard deviations of a normal; for small rates 40 is that far
     reach = 10.0 * xp.sqrt(rate) + 40.0
     low = xp.maximum(xp.floor(rate - reach), xp.asarray(-1.0))
     # low + 1 may be 0: k = -1 is below every result, and is never asked for
-    found = _invert(backend, u, lambda k: cumulative(k + 1.0, rate) >= u, low, xp.ceil(rate + reach))
+    found = _invert(backend, u, lambda k: xp.igammac(k + 1.0, rate) >= u, low, xp.ceil(rate + reach))
     return backend.asarray(xp.where(rate > 0, found, xp.zeros_like(found)))
 
 
@@ -129,12 +116,11 @@ def binomial(backend: Backend, key: int, stream: int, count: Any, p: Any) -> Any
     count, p = xp.astype(count, np.float64), xp.astype(p, np.float64)
     count, p = backend.asarray(count), backend.asarray(p)
     u = open_uniform(backend, key, stream, count.shape)
-    cumulative = _special(backend, "betainc")
     inside = (p > 0) & (p < 1) & (count > 0)
     n, q = xp.where(inside, count, xp.ones_like(count)), xp.where(inside, 1.0 - p, xp.full_like(p, 0.5))
 
     def reached(k: Any) -> Any:
-        return (k >= n) | (cumulative(xp.maximum(n - k, xp.asarray(1.0)), k + 1.0, q) >= u)
+        return (k >= n) | (xp.betainc(xp.maximum(n - k, xp.asarray(1.0)), k + 1.0, q) >= u)
 
     reach = 10.0 * xp.sqrt(n * q * (1.0 - q)) + 40.0
     mean = n * (1.0 - q)

@@ -36,18 +36,18 @@ def _indices(shape: tuple[int, ...]) -> Any:
 
 
 def _of_halves(method: Callable[..., Any]) -> Callable[..., Any]:
-    """float16, for which no library has a factorization, in float32; the results as float16 again."""
-
-    def narrow(a: Any) -> Any:
-        return a.astype(np.float16) if a.dtype == np.float32 else a
+    """2-byte floats, for which no library has a factorization, in float32; the results rounded again."""
 
     @functools.wraps(method)
     def call(self: LinearAlgebra, x: Any, *rest: Any) -> Any:
-        if x.dtype != np.float16:
+        half = x.dtype
+        if half.itemsize != 2:
             return method(self, x, *rest)
-        wide = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float16 else a for a in (x, *rest)]
+        wide = [a.astype(np.float32) if getattr(a, "dtype", None) == half else a for a in (x, *rest)]
         result = method(self, *wide)
-        return tuple([narrow(a) for a in result]) if isinstance(result, tuple) else narrow(result)
+        results = result if isinstance(result, tuple) else (result,)
+        narrow = tuple([a.astype(half) if a.dtype == np.float32 else a for a in results])
+        return narrow if isinstance(result, tuple) else narrow[0]
 
     return call
 
@@ -215,6 +215,7 @@ class LinearAlgebra:
     def eigvalsh(self, x: Any) -> Any:
         return self.eigh(x)[0] if 0 in x.shape else self._converging(self._m.linalg.eigvalsh, x)
 
+    @_of_halves
     def eig(self, x: Any) -> tuple[Any, Any]:
         """Eigenvalues and eigenvectors of any square matrices: always complex."""
         to = np.result_type(x.dtype, np.complex64)
@@ -234,6 +235,7 @@ class LinearAlgebra:
         made = self._one_by_one(_geqrf_of_one, x)
         return made[0], made[1]
 
+    @_of_halves
     def ldl_factor(self, x: Any, hermitian: bool) -> tuple[Any, Any, Any]:
         """LAPACK's compact LDL of the lower triangle, its pivots, and info."""
         made = self._one_by_one(lambda a: _ldl_of_one(a, hermitian), x)
@@ -247,14 +249,14 @@ class LinearAlgebra:
             order[at] = _order_of_one(host[at] - 1, rows)
         return self._from_host(order)
 
+    @_of_halves
     def ldl_solve(self, x: Any, pivots: Any, y: Any, hermitian: bool) -> Any:
         """``z`` with ``A @ z = y`` where x and pivots are the LDL of A."""
+        if 0 in y.shape:
+            return self._m.zeros_like(y)
 
         def solve_one(ldl: np.ndarray, ipiv: np.ndarray, b: np.ndarray) -> tuple[np.ndarray]:
-            if not b.size:
-                return (np.zeros_like(b),)
-            trs = _lapack("hetrs" if hermitian and ldl.dtype.kind == "c" else "sytrs", ldl)
-            return (trs(ldl, ipiv[:, 0], b, lower=1)[0],)
+            return (_ldl_solve_one(ldl, ipiv[:, 0], b, np.conj if hermitian else np.positive),)
 
         return self._one_by_one(solve_one, x, pivots[..., None], y)[0]
 
@@ -306,3 +308,28 @@ def _ldl_of_one(a: np.ndarray, hermitian: bool) -> tuple[Any, ...]:
     trf = _lapack("hetrf" if hermitian and a.dtype.kind == "c" else "sytrf", a)
     ldl, pivots, info = trf(a, lower=1)
     return np.tril(ldl), pivots.astype(np.int32), np.int32(info)
+
+
+def _ldl_solve_one(ldl: np.ndarray, pivots: np.ndarray, b: np.ndarray, other: Any) -> np.ndarray:
+    """Columns of L forward, then blocks of D, then rows of L^T (``other`` conjugates them) backward.
+
+    A positive pivot is a 1 x 1 block of D and exchanges its row with that one; two equal negative ones are a 2 x 2
+    block whose second row is exchanged.
+    """
+    out, n = b.copy(), ldl.shape[0]
+    blocks, k = [], 0
+    while k < n:
+        size = 1 if pivots[k] > 0 else 2
+        blocks.append((k, k + size))
+        k += size
+    for start, end in blocks:
+        swap = abs(int(pivots[start])) - 1
+        out[[end - 1, swap]] = out[[swap, end - 1]]
+        out[end:] -= ldl[end:, start:end] @ out[start:end]
+        block = np.tril(ldl[start:end, start:end])
+        out[start:end] = np.linalg.solve(block + other(np.tril(block, -1).T), out[start:end])
+    for start, end in reversed(blocks):
+        swap = abs(int(pivots[start])) - 1
+        out[start:end] -= other(ldl[end:, start:end].T) @ out[end:]
+        out[[end - 1, swap]] = out[[swap, end - 1]]
+    return out

@@ -4,7 +4,7 @@ There is one :class:`ArrayNamespace` per backend. ``xp.f`` is, in this order,
 
 1. the kernel that the backend registered for the op ``f``,
 2. the function ``f`` of the Python Array API standard 2024.12, taken from the backend's array module
-   (or a thin shim where that module differs; factorizations of matrices are in ``xp.linalg``),
+   (or a thin shim where that module differs; ``xp.linalg`` has factorizations, ``xp.fft`` Fourier transforms),
 3. the forward of the op ``f`` as it was declared in ``chainrule.autograd.ops``.
 """
 
@@ -14,6 +14,8 @@ from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from chainrule.backends.fourier import Fourier
+from chainrule.backends.integers import integer_functions
 from chainrule.backends.linear_algebra import LinearAlgebra
 from chainrule.backends.shims import memory_shims, standard_shims
 from chainrule.backends.strided import strided_shims
@@ -33,7 +35,7 @@ bitwise_right_shift bitwise_xor ceil conj copysign cos cosh divide equal exp exp
 greater greater_equal hypot imag isfinite isinf isnan less less_equal log log1p log2 log10 logaddexp
 logical_and logical_not logical_or logical_xor maximum minimum multiply negative nextafter not_equal
 positive pow real reciprocal remainder round sign signbit sin sinh square sqrt subtract tan tanh trunc
-exp2 logaddexp2 fmod fmax fmin frexp gcd lcm heaviside
+exp2 logaddexp2 fmod fmax fmin frexp gcd lcm
 sum mean prod max min argmax argmin all any nonzero searchsorted where count_nonzero
 broadcast_arrays broadcast_to concat expand_dims moveaxis permute_dims repeat reshape roll squeeze
 stack tile arange asarray empty empty_like eye full full_like linspace ones ones_like zeros
@@ -57,12 +59,15 @@ class ArrayNamespace:
                 setattr(self, function, native)
         for function, shim in standard_shims(module).items():
             setattr(self, function, shim)
+        for function, careful in integer_functions(module).items():
+            setattr(self, function, careful)
         for function, shim in memory_shims(module, scatter_add).items():
             setattr(self, function, shim)
         for function, shim in strided_shims(module).items():
             setattr(self, function, shim)
 
         self.linalg = LinearAlgebra(module)
+        self.fft = Fourier(module)
         for op, forward in FORWARDS.items():
             self.bind(op, forward)
         _NAMESPACES.append(self)

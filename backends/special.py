@@ -14,11 +14,11 @@ from chainrule.backends.base import Backend
 NAMES = {
     "erf": "erf", "erfc": "erfc", "erfinv": "erfinv", "erfcx": "erfcx",
     "ndtr": "ndtr", "ndtri": "ndtri", "log_ndtr": "log_ndtr",
-    "lgamma": "gammaln", "digamma": "psi", "zeta": "zeta", "igamma": "gammainc", "igammac": "gammaincc",
+    "log_gamma": "gammaln", "psi": "psi", "zeta": "zeta", "igamma": "gammainc", "igammac": "gammaincc",
     "i0": "i0", "i0e": "i0e", "i1": "i1", "i1e": "i1e",
     "bessel_j0": "j0", "bessel_j1": "j1", "bessel_y0": "y0", "bessel_y1": "y1",
     "bessel_k0": "k0", "bessel_k1": "k1", "bessel_k0e": "k0e", "bessel_k1e": "k1e",
-    "airy_functions": "airy",
+    "airy_functions": "airy", "betainc": "betainc",
 }  # fmt: skip
 
 
@@ -42,7 +42,18 @@ def through_host(name: str, backend: Backend) -> Callable[..., Any]:
             return tuple([backend.asarray(np.asarray(part)) for part in made])
         return backend.asarray(np.asarray(made))
 
-    call.__name__ = name
+    return call
+
+
+def keeping_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with results of its first argument's dtype: these libraries widen float16."""
+
+    def call(*arrays: Any) -> Any:
+        made, dtype = function(*arrays), arrays[0].dtype
+        if isinstance(made, tuple):
+            return tuple([part.astype(dtype, copy=False) for part in made])
+        return made.astype(dtype, copy=False)
+
     return call
 
 
@@ -52,7 +63,9 @@ def register(backend: Backend, library: Any = None) -> None:
     Args:
         library: the backend's own module of them, asked first; None for a backend that has NumPy arrays.
     """
-    on_host = backend.array_type is np.ndarray
     for name, known_as in NAMES.items():
-        found = host_function(known_as) if on_host else library and getattr(library, known_as, None)
-        setattr(backend.xp, name, found or through_host(known_as, backend))
+        if backend.array_type is np.ndarray:  # whose float16 never comes here: the engine computes in float32
+            setattr(backend.xp, name, host_function(known_as))
+        else:
+            own = getattr(library, known_as, None)
+            setattr(backend.xp, name, keeping_dtype(own or through_host(known_as, backend)))

@@ -34,6 +34,8 @@ def strided_shims(m: Any) -> Shims:
 
     def memory_view(x: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
         """A view of a contiguous array's memory: shape, strides and start in elements."""
+        if not x.flags.c_contiguous:  # a gradient in another memory order
+            x = m.ascontiguousarray(x)
         flat = m.reshape(x, (-1,))[offset:]
         return strided(flat, shape=tuple(shape), strides=tuple([s * x.dtype.itemsize for s in strides]))
 

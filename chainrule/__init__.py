@@ -76,6 +76,7 @@ from chainrule.autograd.random import Generator as Generator
 from chainrule.autograd.tensor import Size as Size
 from chainrule.autograd.tensor import Tensor as Tensor
 from chainrule.autograd.vmap import vmap as vmap
+from chainrule.autograd.why import why_no_grad as why_no_grad
 from chainrule.backends.devices import device as device
 from chainrule.backends.devices import get_default_device as get_default_device
 from chainrule.backends.devices import set_default_device as set_default_device

@@ -200,7 +200,10 @@ NO_TENSOR = {
     "randint", "randperm", "normal", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state", "einsum",
     "asarray", "frombuffer", "broadcast_shapes", "can_cast", "promote_types", "result_type", "is_tensor", "typename",
     "tril_indices", "triu_indices", "logspace", "empty_strided", "empty_permuted", "hann_window", "hamming_window",
-    "blackman_window", "bartlett_window", "kaiser_window", "from_file",
+    "blackman_window", "bartlett_window", "kaiser_window", "from_file", "polygamma", "special.polygamma", "compile", "cond",
+    "while_loop", "set_flush_denormal", "set_warn_always", "set_num_interop_threads", "use_deterministic_algorithms",
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor",
+    "LongTensor", "ShortTensor",
 }  # fmt: skip
 ARGUMENTS = {
     "gather": (0, None), "scatter_add": (0, None, None), "index_select": (0, None), "masked_fill": (None, 1.0),
@@ -210,7 +213,8 @@ ARGUMENTS = {
     "reshape": (1,), "permute": (0,), "flip": (0,), "topk": (1,), "unsqueeze": (0,), "full_like": (1,),
     "randint_like": (5,), "where": (1, 2),
     "cumsum": (0,), "softmax": (0,), "log_softmax": (0,), "logsumexp": (0,), "clamp": (0,), "clip": (0,), "one_hot": (),
-    "copy_": (1,), "fill_": (1,),
+    "copy_": (1,), "fill_": (1,), "addmm": (cr.ones(1, 1), cr.ones(1, 1)), "addmv": (cr.ones(1, 1), cr.ones(1)),
+    "addbmm": (cr.ones(1, 1, 1), cr.ones(1, 1, 1)), "baddbmm": (cr.ones(1, 1, 1), cr.ones(1, 1, 1)),
 }  # fmt: skip
 
 

@@ -104,10 +104,11 @@ def weighted(op, sample):
 
 def differentiable_arguments(op, args):
     names = [*op.parameters, *([op.variadic] * (len(args) - len(op.parameters)) if op.variadic else [])]
+    rules = op.rules.keys() - set(op.check.constant)
     return tuple(
         j
         for j, a in enumerate(args)
-        if a.is_floating_point() and names[j] in op.rules and (op.name, names[j]) not in NO_DERIVATIVE
+        if a.is_floating_point() and names[j] in rules and (op.name, names[j]) not in NO_DERIVATIVE
     )
 
 

@@ -221,8 +221,11 @@ def make_room(array: Any, like: Any) -> None:
 def made(data: Any, level: Level, batched: bool, sources: Any) -> BatchedArray:
     """A result: a view of the source whose memory it shares, if there is one."""
     for s in sources:
-        if type(s) is BatchedArray and s.level is level and (s.data is data or shares(s.data, data)):
-            return s.view_of(data)
+        if type(s) is BatchedArray and s.level is level:
+            if s.data is data:  # code asks `result is x` to know whether it must copy
+                return s
+            if shares(s.data, data):
+                return s.view_of(data)
     return BatchedArray(data, level, batched)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import FUNCTIONS, function
@@ -38,9 +39,8 @@ def _gelu_back(xp: Any, g: Any, x: Any, approximate: str) -> Any:
 
 @op(
     vjp={"x": _gelu_back},
-    check=Unary(
-        -3.0, 3.0, attributes=[{}, {"approximate": "tanh"}], special=[0.0, 30.0], reference=_gelu_reference
-    ),
+    check=Unary(-3.0, 3.0, attributes=[{}, {"approximate": "tanh"}], special=[0.0, 30.0], reference=_gelu_reference),
+    floating=True,
 )
 def gelu(xp, x, *, approximate="none"):
     """``x`` times the probability that a normal variable is less than ``x`` (Hendrycks and Gimpel, 2016)."""
@@ -50,6 +50,7 @@ def gelu(xp, x, *, approximate="none"):
 
 
 def _silu_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * (sigmoid(x) * (1 + x * (1 - sigmoid(x))))``."""
     s = xp.sigmoid(x)
     return g * (s * (x * (1 - s) + 1))
 
@@ -57,6 +58,7 @@ def _silu_back(xp: Any, g: Any, x: Any) -> Any:
 @op(
     vjp={"x": _silu_back},
     check=Unary(-3.0, 3.0, special=[0.0, 1000.0, -1000.0], reference=lambda x: x * special.expit(x)),
+    floating=True,
 )
 def silu(xp, x):
     """``x * sigmoid(x)`` (Elfwing et al., 2018)."""
@@ -69,6 +71,7 @@ def _soft_part(xp: Any, x: Any) -> Any:
 
 
 def _mish_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * (tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) ** 2))``."""
     t = _soft_part(xp, x)
     return g * (t + x * xp.sigmoid(x) * (1 - t * t))
 
@@ -76,6 +79,7 @@ def _mish_back(xp: Any, g: Any, x: Any) -> Any:
 @op(
     vjp={"x": _mish_back},
     check=Unary(-3.0, 3.0, special=[0.0, 1000.0, -1000.0], reference=lambda x: x * np.tanh(np.logaddexp(x, 0))),
+    floating=True,
 )
 def mish(xp, x):
     """``x * tanh(softplus(x))`` (Misra, 2019)."""
@@ -85,16 +89,25 @@ def mish(xp, x):
 @op(
     vjp={"x": lambda xp, g, x: g * xp.sigmoid(-x)},
     check=Unary(-3.0, 3.0, special=[0.0, 1000.0, -1000.0], reference=lambda x: -np.logaddexp(-x, 0)),
+    floating=True,
 )
 def logsigmoid(xp, x):
     """``log(sigmoid(x))`` without overflow."""
     return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
 
 
+def _soft_sign_back(xp: Any, g: Any, x: Any) -> Any:
+    size = xp.abs(x) + 1
+    if not dtypes.is_complex(x.dtype):
+        return g / xp.square(size)
+    return g / size - xp.real(g * x) / xp.square(size) * xp.conj(xp.sgn(x))
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g / xp.square(xp.abs(x) + 1)},
+    vjp={"x": _soft_sign_back},
     check=Unary(special=[0.0, 1000.0], reference=lambda x: x / (1 + np.abs(x))),
     label="softsign",
+    floating=True,
 )
 def soft_sign(xp, x):
     """``x / (1 + |x|)``."""
@@ -104,6 +117,7 @@ def soft_sign(xp, x):
 @op(
     vjp={"x": lambda xp, g, x: xp.where((x > -3) & (x < 3), g / 6, xp.zeros_like(g))},
     check=Unary(-5.0, 5.0, reference=lambda x: np.clip(x + 3, 0, 6) / 6),
+    floating=True,
 )
 def hardsigmoid(xp, x):
     """``x / 6 + 1 / 2`` limited to [0, 1]."""
@@ -111,11 +125,12 @@ def hardsigmoid(xp, x):
 
 
 def _hardswish_back(xp: Any, g: Any, x: Any) -> Any:
-    inside = xp.where(x > -3, g * (x / 3 + 0.5), xp.zeros_like(g))
-    return xp.where(x < 3, inside, g)
+    """``where(x <= -3, 0, where(x >= 3, g, g * (x / 3 + 0.5)))``."""
+    inside = xp.where(x >= 3, g, g * (x / 3 + 0.5))
+    return xp.where(x <= -3, xp.zeros_like(g), inside)
 
 
-@op(vjp={"x": _hardswish_back}, check=Unary(-5.0, 5.0, reference=lambda x: x * np.clip(x + 3, 0, 6) / 6))
+@op(vjp={"x": _hardswish_back}, check=Unary(-5.0, 5.0, reference=lambda x: x * np.clip(x + 3, 0, 6) / 6), floating=True)
 def hardswish(xp, x):
     """``x * hardsigmoid(x)`` (Howard et al., 2019)."""
     return x * (xp.clip(x + 3, min=0, max=6) / 6)
@@ -131,7 +146,7 @@ def hardtanh(xp, x, *, min, max):
 
 
 @op(
-    vjp={"x": lambda xp, g, x, lambd: xp.where((x >= -lambd) & (x <= lambd), xp.zeros_like(g), g)},
+    vjp={"x": lambda xp, g, x, lambd: xp.where((x < -lambd) | (x > lambd), g, xp.zeros_like(g))},
     check=Unary(attributes=[{}, {"lambd": 0.9}], reference=lambda x, lambd=0.5: np.where(np.abs(x) <= lambd, 0, x)),
     public="hardshrink",
 )
@@ -147,7 +162,7 @@ def hardshrink(xp, x, *, lambd=0.5):
 
 
 @op(
-    vjp={"x": lambda xp, g, x, lambd: xp.where((x >= -lambd) & (x <= lambd), xp.zeros_like(g), g)},
+    vjp={"x": lambda xp, g, x, lambd: xp.where((x < -lambd) | (x > lambd), g, xp.zeros_like(g))},
     check=Unary(
         attributes=[{}, {"lambd": 0.9}],
         reference=lambda x, lambd=0.5: np.sign(x) * np.maximum(np.abs(x) - lambd, 0),
@@ -206,6 +221,7 @@ def rectify_by_weight(xp, x, weight):
     },
     check=Binary(reference=lambda x, y: x * special.expit(y)),
     harmonise=True,
+    floating=True,
     broadcasts=True,
     label="glu",
 )

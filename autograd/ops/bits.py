@@ -10,11 +10,6 @@ from chainrule.autograd.op import op
 from chainrule.autograd.samples import Sample, Samples
 
 
-def _integers(xp: Any, x: Any) -> None:
-    if not xp.isdtype(x.dtype, "integral"):
-        raise TypeError("expected integers")
-
-
 def _shifts(rng: Any) -> Any:
     yield Sample((rng.integers(-9, 9, (2, 3)), rng.integers(0, 5, (3,))))
     yield Sample((rng.integers(-9, 9, ()), rng.integers(0, 5, (2,))))
@@ -35,11 +30,7 @@ def bitwise_left_shift(xp, x, y):
         >>> cr.bitwise_left_shift(cr.tensor([1, 3]), 2)
         tensor([ 4, 12])
     """
-    _integers(xp, x)
-    # what a processor does beyond these limits is its own affair
-    inside = (y >= 0) & (y < 8 * x.dtype.itemsize)
-    shifted = xp.bitwise_left_shift(x, xp.where(inside, y, xp.zeros_like(y)))
-    return xp.where(inside, shifted, xp.zeros_like(shifted))
+    return xp.bitwise_left_shift(x, y)
 
 
 @op(
@@ -59,11 +50,7 @@ def bitwise_right_shift(xp, x, y):
         >>> cr.bitwise_right_shift(cr.tensor([4, -13]), 2)
         tensor([ 1, -4])
     """
-    _integers(xp, x)
-    last = 8 * x.dtype.itemsize - 1
-    inside = (y >= 0) & (y <= last)
-    shifted = xp.bitwise_right_shift(x, xp.where(inside, y, xp.full_like(y, last)))
-    return xp.where(inside | (x < 0), shifted, xp.zeros_like(shifted))
+    return xp.bitwise_right_shift(x, y)
 
 
 def _whole(rng: Any) -> Any:
@@ -80,7 +67,6 @@ def gcd(xp, x, y):
         >>> cr.gcd(cr.tensor([12, 7]), cr.tensor([18, 0]))
         tensor([6, 7])
     """
-    _integers(xp, x)
     return xp.gcd(x, y)
 
 
@@ -93,5 +79,4 @@ def lcm(xp, x, y):
         >>> cr.lcm(cr.tensor([4, 6]), cr.tensor([6, 3]))
         tensor([12,  6])
     """
-    _integers(xp, x)
     return xp.lcm(x, y)

@@ -73,7 +73,12 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
     for d, (low, high) in enumerate(pairs):
         if low or high:
-            positions = _positions(mode, shape[d], low, high)
+            length = shape[d]
+            if mode == "circular" and min(low, high) < 0:  # the rest is wrapped around once the edge is cut off
+                first, last = max(-low, 0), length - max(-high, 0)
+                input = getitem_of(input, ((slice(None),) * d + (slice(first, last),)))
+                length, low, high = last - first, max(low, 0), max(high, 0)
+            positions = _positions(mode, length, low, high)
             where = input._device.asarray(positions) if input._device.type == "cpu" else None
             if where is None:
                 where = input._device.backend.from_host(positions, input._device.index or 0)

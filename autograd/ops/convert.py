@@ -10,7 +10,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function, method_only
-from chainrule.autograd.runtime import cast, wrap
+from chainrule.autograd.runtime import cast, describe, wrap
 from chainrule.autograd.samples import Sample, Samples, Unary, normal
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
@@ -70,8 +70,17 @@ def _copy(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     return xp_of_tensors.overwrite(input, src)
 
 
+@function("fill", inplace=True)
 def _fill(input: Tensor, value: Any) -> Tensor:
-    """``value`` in the place of every element."""
+    """``value`` (a number or 0-d tensor) in the place of every element.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.fill(cr.zeros(2), 3)
+        tensor([3., 3.])
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"fill: argument 'input' must be a Tensor, got {describe(input)}")
     if isinstance(value, Tensor) and value._data.ndim:
         raise RuntimeError(f"fill_: expected a number or a 0-d tensor, got shape {tuple(value.shape)}")
     return _copy(input, value)
@@ -83,7 +92,6 @@ def _zero(input: Tensor) -> Tensor:
 
 
 function("copy", inplace=True, publish=False)(_copy)
-function("fill", inplace=True, publish=False)(_fill)
 function("zero", inplace=True, publish=False)(_zero)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.indexing import getitem_of
-from chainrule.autograd.ops.norms import _norm
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import cast, describe, to_floating, wrap
@@ -113,7 +112,7 @@ def _renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise RuntimeError(f"renorm: expected a floating-point tensor, got {input.dtype}")
     d = normal_axis("renorm", dim, input._data.ndim)
     x = cast(input, np.dtype(np.float32)) if input._data.dtype.itemsize == 2 else input
-    size = _norm(x, p, tuple([a for a in range(x._data.ndim) if a != d]), True)
+    size = (x.abs() if x.is_complex() else x).norm(p, tuple([a for a in range(x._data.ndim) if a != d]), True)
     above = size > maxnorm
     factor = xp_of_tensors.where(above, maxnorm / (size + 1e-7), xp_of_tensors.ones_like(size))
     return cast(x * factor, input._data.dtype)

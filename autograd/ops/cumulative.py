@@ -115,6 +115,8 @@ def _logcumsumexp_samples(rng: Any) -> Any:
 )
 def logcumsumexp(xp, x, *, axis):
     """``log(cumsum(exp(x)))`` along one axis, without overflow."""
+    if x.dtype.itemsize == 2:  # CuPy's float16: each sum would be rounded
+        return xp.astype(xp.running_logaddexp(xp.astype(x, np.float32), axis=axis), x.dtype)
     return xp.running_logaddexp(x, axis=axis)
 
 

@@ -27,8 +27,6 @@ def abs(xp, x):
         >>> cr.abs(cr.tensor([1.0, -2.0]))
         tensor([1., 2.])
     """
-    if xp.isdtype(x.dtype, "bool"):
-        raise TypeError("expected numbers, got bools")
     return xp.abs(x)
 
 
@@ -41,7 +39,7 @@ def sign(xp, x):
         >>> cr.sign(cr.tensor([-3.0, 0.0, 2.0]))
         tensor([-1.,  0.,  1.])
     """
-    return xp.copy(x) if xp.isdtype(x.dtype, "bool") else xp.sign(x)
+    return xp.sign(x)
 
 
 @op(vjp={"x": lambda xp, g, out: g * out}, check=Unary(reference=np.exp), public="exp", floating=True, inplace=True)
@@ -243,4 +241,8 @@ def sigmoid(xp, x):
         >>> cr.sigmoid(cr.tensor([0.0, 2.0]))
         tensor([0.5000, 0.8808])
     """
+    if dtypes.is_complex(x.dtype):
+        right = xp.real(x) >= 0
+        e = xp.exp(xp.where(right, -x, x))
+        return xp.where(right, xp.ones_like(e), e) / (e + 1)
     return xp.exp(xp.minimum(x, 0)) / (xp.exp(-xp.abs(x)) + 1)

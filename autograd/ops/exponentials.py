@@ -85,7 +85,7 @@ def _share(xp: Any, x: Any, y: Any, scale: float) -> Any:
     floating=True,
     broadcasts=True,
 )
-def logaddexp(xp, x, y):
+def add_exponents(xp, x, y):
     """``log(exp(input) + exp(other))`` without overflow.
 
     Example:

@@ -18,7 +18,7 @@ _CASES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 ]
 
 
-def windows_of(size: Pair, kernel: Pair, dilation: Pair, padding: Pair, stride: Pair) -> Pair:
+def windows_of(size: tuple[int, ...], kernel: Pair, dilation: Pair, padding: Pair, stride: Pair) -> Pair:
     """How many windows fit along height and width."""
     return (
         out_size(size[0], kernel[0], stride[0], padding[0], dilation[0]),

@@ -61,6 +61,8 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], tuple[Tensor, ...]]:
         if part is None or isinstance(part, slice):
             if isinstance(part, slice):
                 part = slice(*(None if v is None else v.__index__() for v in (part.start, part.stop, part.step)))
+                if part.step is not None and part.step < 1:
+                    raise ValueError(f"index: the step of a slice must be positive, got {part.step}; use flip()")
                 consumed += 1
             layout.append(part)
         elif part is Ellipsis:

@@ -231,7 +231,8 @@ def _read_at(xp: Any, g: Any, steps: Any) -> Any:
 )
 def view_scatter(xp, x, y, *, steps):
     """A copy of ``x`` in which the view that ``steps`` lead to is replaced by ``y``."""
-    out = xp.copy(x)
+    out = xp.ascontiguousarray(x)  # in another memory order some steps would give a copy, and the write be lost
+    out = xp.copy(x) if out is x else out
     target = replay(xp, out, steps)
     if not getattr(target.flags, "writeable", True):  # NumPy marks all that comes from an expanded array
         target.flags.writeable = True

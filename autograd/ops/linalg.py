@@ -70,6 +70,17 @@ def matmul(xp, x, y):
     return xp.matmul(x, y)
 
 
+def _with_array(input: Any, other: Any) -> list[Tensor]:
+    """A Tensor and a NumPy array as Tensors of one dtype; anything else is refused."""
+    like = next((v for v in (input, other) if isinstance(v, Tensor)), None)
+    both = []
+    for parameter, which, value in (("x", "input", input), ("y", "other", other)):
+        if not isinstance(value, Tensor) and (like is None or not isinstance(value, np.ndarray)):
+            raise TypeError(f"matmul: argument {which!r} must be a Tensor, got {describe(value)}")
+        both.append(value if isinstance(value, Tensor) else operand(OPS["matmul"], parameter, value, like))
+    return [cast(v, result_dtype(list(both))) for v in both]
+
+
 @function("matmul")
 def _matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product: vectors, matrices, or batches of them (leading dimensions broadcast), as in PyTorch.
@@ -81,11 +92,8 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
         >>> cr.matmul(cr.ones(2, 3), cr.ones(3))
         tensor([3., 3.])
     """
-    if not (isinstance(input, Tensor) and isinstance(other, Tensor)):  # a NumPy array on one side is taken
-        like = input if isinstance(input, Tensor) else other if isinstance(other, Tensor) else None
-        given = zip(("x", "y"), (input, other), strict=True)
-        both = [v if isinstance(v, Tensor) else operand(OPS["matmul"], p, v, like) for p, v in given]
-        return _matmul(*[cast(v, result_dtype(both)) for v in both])
+    if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
+        return _matmul(*_with_array(input, other))
     a, b = input._data.shape, other._data.shape
     if not a or not b:
         raise RuntimeError(f"matmul: both arguments must have at least 1 dimension, got shapes {a} and {b}")

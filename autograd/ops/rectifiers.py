@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
-from chainrule.autograd.public import function
+from chainrule.autograd.public import function, method_only
 from chainrule.autograd.runtime import harmonise, result_dtype, wrap
 from chainrule.autograd.samples import Binary, Sample, Samples, Unary, normal
 from chainrule.autograd.tensor import Tensor
@@ -90,6 +90,11 @@ def _inside(x: Any, min: Any, max: Any) -> Any:
     return x >= min if max is None else (x >= min) & (x <= max)
 
 
+def _share(xp: Any, g: Any, lost: Any, tied: Any) -> Any:
+    """The gradient of one of two rivals: none where it lost, half where they are equal; all of it at NaN."""
+    return xp.where(lost, xp.zeros_like(g), xp.where(tied, g * 0.5, g))
+
+
 @function("clamp clip", inplace=True)
 def _clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """The elements limited to [min, max]; the bounds are numbers or tensors, one of them may be left out.
@@ -105,11 +110,16 @@ def _clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         raise ValueError("clamp: at least one of min and max must be given")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         if min is not None:
-            input = _where(input < min, min, input)
-        return input if max is None else _where(input > max, max, input)
+            input = _where(_beyond(xp_of_tensors.less(input, min), min), min, input)
+        return input if max is None else _where(_beyond(xp_of_tensors.greater(input, max), max), max, input)
     if dtypes.category(input._data.dtype) < 2 and any(isinstance(v, float) for v in (min, max)):
         input = input.to(dtypes.get_default_dtype())
     return xp_of_tensors.clip(input, min=min, max=max)
+
+
+def _beyond(outside: Tensor, bound: Any) -> Any:
+    """Where a bound takes the place of the element: NaN as a bound does everywhere."""
+    return outside | bound.isnan() if isinstance(bound, Tensor) and bound.is_floating_point() else outside
 
 
 @function("clamp_min", inplace=True)
@@ -138,8 +148,8 @@ def _clamp_max(input: Tensor, max: Any) -> Tensor:
 
 @op(
     vjp={
-        "x": lambda xp, g, x, y: g * (x > y) + (g * 0.5) * (x == y),
-        "y": lambda xp, g, x, y: g * (y > x) + (g * 0.5) * (x == y),
+        "x": lambda xp, g, x, y: _share(xp, g, x < y, x == y),
+        "y": lambda xp, g, x, y: _share(xp, g, y < x, x == y),
     },
     check=Binary(reference=np.maximum),
     public="maximum",
@@ -159,8 +169,8 @@ def maximum(xp, x, y):
 
 @op(
     vjp={
-        "x": lambda xp, g, x, y: g * (x < y) + (g * 0.5) * (x == y),
-        "y": lambda xp, g, x, y: g * (y < x) + (g * 0.5) * (x == y),
+        "x": lambda xp, g, x, y: _share(xp, g, x > y, x == y),
+        "y": lambda xp, g, x, y: _share(xp, g, y > x, x == y),
     },
     check=Binary(reference=np.minimum),
     public="minimum",
@@ -197,7 +207,7 @@ def where(xp, condition, x, y):
     return xp.where(condition, x, y)
 
 
-@function("where")
+@function("where", method=False)
 def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """Elements of ``input`` where ``condition`` holds, else of ``other``; all three broadcast.
 
@@ -225,3 +235,9 @@ def _where(condition: Any, input: Any = None, other: Any = None) -> Any:
         input, other = [wrap(place.asarray(v, common), place) for v in (input, other)]
     x, y = harmonise(OPS["where"], input, other)
     return xp_of_tensors.where(condition, x, y)
+
+
+@method_only("where")
+def _where_of(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """Elements of the tensor where ``condition`` holds, else of ``other``; see :func:`where`."""
+    return _where(condition, self, other)

@@ -314,8 +314,7 @@ def _nanmean(
         input = cast(input, dtypes.as_dtype(dtype).dtype)
     keep = {"axis": public_axis("nanmean", dim, input._data.ndim), "keepdims": bool(keepdim)}
     numbers, present = _numbers_only(input)
-    half = input._data.dtype.itemsize == 2
-    if half:  # counts above 2048 are not exact in 2 bytes, and the sum is to be rounded once
+    if input._data.dtype.itemsize == 2:  # counts above 2048 are not exact in 2 bytes
         numbers = cast(numbers, np.dtype(np.float32))
     count = xp_of_tensors.sum(cast(present, numbers._data.dtype), **keep)
     return cast(xp_of_tensors.sum(numbers, **keep) / count, input._data.dtype)

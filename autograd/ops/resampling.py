@@ -1,7 +1,7 @@
 """Linear maps along one dimension in which every result is a weighted sum of a few elements: interpolation, means.
 
-The map is a :class:`Taps`, a sparse matrix. A product with a dense one would be as fast, and would spread an infinity or
-NaN over a whole row.
+The map is a :class:`Taps`, a sparse matrix. A product with a dense one would be as fast, and would spread an infinity
+or NaN over a whole row.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def _layers(taps: Taps) -> list[tuple[Any, Any, Any]]:
 @functools.lru_cache(maxsize=256)
 def evenly(size: int, count: int) -> Taps:
     """Means over ``count`` windows from floor(i n / count) to ceil((i + 1) n / count)."""
-    rows, columns, weights = [], [], []
+    rows: list[int] = []
+    columns: list[int] = []
+    weights: list[float] = []
     for i in range(count):
         start, end = i * size // count, -(-(i + 1) * size // count)
         rows += [i] * (end - start)

@@ -186,7 +186,7 @@ def _unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     return xp_of_tensors.reshape(input, shape=(*shape[:d], *inner, *shape[d + 1 :]))
 
 
-@function("squeeze")
+@function("squeeze", inplace="view")
 def _squeeze(input: Tensor, dim: Any = None, *, axis: Any = NOT_GIVEN) -> Tensor:
     """Without its dimensions of length 1: all of them, or those named by ``dim`` that have it.
 
@@ -207,7 +207,7 @@ def _squeeze(input: Tensor, dim: Any = None, *, axis: Any = NOT_GIVEN) -> Tensor
     return xp_of_tensors.reshape(input, shape=kept)
 
 
-@function("unsqueeze")
+@function("unsqueeze", inplace="view")
 def _unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new dimension of length 1 at ``dim``.
 
@@ -255,7 +255,7 @@ def _permute(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     return xp_of_tensors.permute_dims(input, axes=axes)
 
 
-@function("transpose swapaxes swapdims")
+@function("transpose swapaxes swapdims", inplace="view")
 def _transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Dimensions ``dim0`` and ``dim1`` exchanged; a view.
 
@@ -272,7 +272,7 @@ def _transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return xp_of_tensors.permute_dims(input, axes=tuple(axes))
 
 
-@function("t")
+@function("t", inplace="view")
 def _t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector or 0-d tensor as it is. Raises RuntimeError for more dimensions.
 

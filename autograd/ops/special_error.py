@@ -128,8 +128,8 @@ def log_ndtr(xp, x):
 
     Example:
         >>> import chainrule as cr
-        >>> cr.special.log_ndtr(cr.tensor([0.0, -40.0]))
-        tensor([  -0.6931, -804.6084])
+        >>> cr.special.log_ndtr(cr.tensor([0.0, -4.0]))
+        tensor([ -0.6931, -10.3601])
     """
     return xp.log_ndtr(x)
 
@@ -151,5 +151,3 @@ def entr(xp, x):
     safe = xp.where(x > 0, x, xp.ones_like(x))
     inside = xp.where(x == 0, xp.zeros_like(x), -x * xp.log(safe))
     return xp.where(x < 0, xp.full_like(x, -math.inf), inside)
-
-

@@ -46,11 +46,15 @@ def _reference(x: Any, n: Any, family: str) -> Any:
     return np.where(n < 0, 0.0, getattr(special, _SCIPY[family])(np.maximum(n, 0).astype(int), x))
 
 
+def _next_derivative(xp: Any, g: Any, x: Any, n: Any, family: str, derivative: int) -> Any:
+    return g * xp.polynomial(x, n, family=family, derivative=derivative + 1)
+
+
 @op(
-    vjp={"x": lambda xp, g, x, n, family, derivative: g * xp.polynomial(x, n, family=family, derivative=derivative + 1)},
+    vjp={"x": _next_derivative},
     check=Samples(_samples, reference=_reference),
     broadcasts=True,
-)  # fmt: skip
+)
 def polynomial(xp, x, n, *, family, derivative=0):
     """The polynomial of degree ``n`` (a float array of whole numbers) of a family, or a derivative of it, at x.
 
@@ -94,16 +98,70 @@ def _publish(name: str, family: str, what: str, shown: str, shifted: bool = Fals
 
 
 for _row in (
-    ("chebyshev_polynomial_t", "chebyshev_t", "The Chebyshev polynomial of the first kind", "tensor([-0.5000,  7.0000])", False),
-    ("chebyshev_polynomial_u", "chebyshev_u", "The Chebyshev polynomial of the second kind", "tensor([ 0., 15.])", False),
-    ("chebyshev_polynomial_v", "chebyshev_v", "The Chebyshev polynomial of the third kind", "tensor([-1., 11.])", False),
-    ("chebyshev_polynomial_w", "chebyshev_w", "The Chebyshev polynomial of the fourth kind", "tensor([ 1., 19.])", False),
-    ("shifted_chebyshev_polynomial_t", "chebyshev_t", "The shifted Chebyshev polynomial of the first kind", "tensor([-1., 17.])", True),
-    ("shifted_chebyshev_polynomial_u", "chebyshev_u", "The shifted Chebyshev polynomial of the second kind", "tensor([-1., 35.])", True),
-    ("shifted_chebyshev_polynomial_v", "chebyshev_v", "The shifted Chebyshev polynomial of the third kind", "tensor([-1., 29.])", True),
-    ("shifted_chebyshev_polynomial_w", "chebyshev_w", "The shifted Chebyshev polynomial of the fourth kind", "tensor([-1., 41.])", True),
+    (
+        "chebyshev_polynomial_t",
+        "chebyshev_t",
+        "The Chebyshev polynomial of the first kind",
+        "tensor([-0.5000,  7.0000])",
+        False,
+    ),
+    (
+        "chebyshev_polynomial_u",
+        "chebyshev_u",
+        "The Chebyshev polynomial of the second kind",
+        "tensor([ 0., 15.])",
+        False,
+    ),
+    (
+        "chebyshev_polynomial_v",
+        "chebyshev_v",
+        "The Chebyshev polynomial of the third kind",
+        "tensor([-1., 11.])",
+        False,
+    ),
+    (
+        "chebyshev_polynomial_w",
+        "chebyshev_w",
+        "The Chebyshev polynomial of the fourth kind",
+        "tensor([ 1., 19.])",
+        False,
+    ),
+    (
+        "shifted_chebyshev_polynomial_t",
+        "chebyshev_t",
+        "The shifted Chebyshev polynomial of the first kind",
+        "tensor([-1., 17.])",
+        True,
+    ),
+    (
+        "shifted_chebyshev_polynomial_u",
+        "chebyshev_u",
+        "The shifted Chebyshev polynomial of the second kind",
+        "tensor([-1., 35.])",
+        True,
+    ),
+    (
+        "shifted_chebyshev_polynomial_v",
+        "chebyshev_v",
+        "The shifted Chebyshev polynomial of the third kind",
+        "tensor([-1., 29.])",
+        True,
+    ),
+    (
+        "shifted_chebyshev_polynomial_w",
+        "chebyshev_w",
+        "The shifted Chebyshev polynomial of the fourth kind",
+        "tensor([-1., 41.])",
+        True,
+    ),
     ("hermite_polynomial_h", "hermite_h", "The physicist's Hermite polynomial", "tensor([-1., 14.])", False),
-    ("hermite_polynomial_he", "hermite_he", "The probabilist's Hermite polynomial", "tensor([-0.7500,  3.0000])", False),
+    (
+        "hermite_polynomial_he",
+        "hermite_he",
+        "The probabilist's Hermite polynomial",
+        "tensor([-0.7500,  3.0000])",
+        False,
+    ),
     ("laguerre_polynomial_l", "laguerre_l", "The Laguerre polynomial", "tensor([ 0.1250, -1.0000])", False),
     ("legendre_polynomial_p", "legendre_p", "The Legendre polynomial", "tensor([-0.1250,  5.5000])", False),
 ):

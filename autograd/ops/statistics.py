@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.ops.matrices import conj, is_complex, real
 from chainrule.autograd.ops.reduction import (
     _reduction,
     count_of,
@@ -26,7 +27,7 @@ from chainrule.autograd.tensor import Tensor
 def _variance_back(xp: Any, g: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
-    return restore(xp, g * (2.0 / free if free > 0 else math.inf), x.shape, axis, keepdims) * centred
+    return restore(xp, g * (2.0 / free if free > 0 else math.inf), x.shape, axis, keepdims) * conj(xp, centred)
 
 
 def _deviation_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: float, keepdims: bool) -> Any:
@@ -52,9 +53,13 @@ def _spread_samples(rng: Any) -> Any:
 )
 def var(xp, x, *, axis=None, correction=1, keepdims=False):
     """Variance over the given axes, with ``correction`` degrees of freedom taken off."""
+    if x.dtype.itemsize == 2:  # CuPy's float16: squares overflow early
+        wide = xp.astype(x, np.float32)
+        return xp.astype(xp.var(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
-    total = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
+    squares = xp.square(xp.real(centred)) + xp.square(xp.imag(centred)) if is_complex(x) else centred * centred
+    total = xp.sum(squares, axis=axis, keepdims=keepdims)
     return total * (1.0 / free if free > 0 else math.inf)  # of equal elements nan, as 0 / 0
 
 
@@ -69,6 +74,9 @@ def var(xp, x, *, axis=None, correction=1, keepdims=False):
 )
 def std(xp, x, *, axis=None, correction=1, keepdims=False):
     """Standard deviation over the given axes; its gradient is 0 where all elements are equal."""
+    if x.dtype.itemsize == 2:
+        wide = xp.astype(x, np.float32)
+        return xp.astype(xp.std(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
     return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
@@ -164,9 +172,13 @@ _spread("std", "Standard deviation", "tensor(1.)")
 )
 def logsumexp(xp, x, *, axis=None, keepdims=False):
     """``log(sum(exp(x)))`` over the given axes, without overflow."""
+    if x.dtype.itemsize == 2:  # CuPy's float16: the sum is accumulated in float32
+        total = xp.logsumexp(xp.astype(x, np.float32), axis=axis, keepdims=keepdims)
+        return xp.astype(total, x.dtype)
     if 0 in x.shape and count_of(x.shape, axis) == 0:
         return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
-    top = _finite(xp, xp.max(x, axis=axis, keepdims=True)) if x.ndim else _finite(xp, x)
+    size = real(xp, x)
+    top = _finite(xp, xp.max(size, axis=axis, keepdims=True)) if x.ndim else _finite(xp, size)
     total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
     if keepdims or not x.ndim:
         return total

@@ -36,7 +36,8 @@ def adaptive(size: int, count: int) -> Positions:
 def _samples(rng: Any) -> Any:
     yield Sample((normal(rng, 2, 2, 7),), {"windows": (regular(7, 4, 3, 2, 1, 1),)})
     yield Sample((normal(rng, 1, 2, 4, 5),), {"windows": (adaptive(4, 3), adaptive(5, 2))})
-    yield Sample((normal(rng, 1, 1, 3, 4, 4),), {"windows": (adaptive(3, 2), regular(4, 2, 2, 2, 0, 1), adaptive(4, 1))})
+    volume = (adaptive(3, 2), regular(4, 2, 2, 2, 0, 1), adaptive(4, 1))
+    yield Sample((normal(rng, 1, 1, 3, 4, 4),), {"windows": volume})
 
 
 def _reference(x: Any, windows: tuple[Positions, ...]) -> Any:
@@ -66,7 +67,8 @@ def window_argmax(xp, x, *, windows):
     best = None
     seen = np.zeros(counts, dtype=bool)
     for tap in itertools.product(*[range(t.shape[1]) for t in tables]):
-        grid = [np.reshape(t[:, j], (-1, *(1,) * (dims - 1 - d))) for d, (t, j) in enumerate(zip(tables, tap, strict=True))]
+        columns = [t[:, j] for t, j in zip(tables, tap, strict=True)]
+        grid = [np.reshape(column, (-1, *(1,) * (dims - 1 - d))) for d, column in enumerate(columns)]
         inside = np.ones(counts, dtype=bool)
         number = np.zeros(counts, dtype=np.int64)
         for positions, step in zip(grid, steps, strict=True):

@@ -39,7 +39,7 @@ def concat(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int | None = 0
     rests = {(*t.shape[:d], *t.shape[d + 1 :]) for t in given}
     if len(rests) > 1:
         raise ValueError(f"concat: shapes must agree except along axis {axis}, got {[tuple(t.shape) for t in given]}")
-    return ours("cat")(given, d)  # type: ignore[no-any-return]
+    return ours("cat")(given, d)
 
 
 def expand_dims(x: Tensor, /, axis: int) -> Tensor:
@@ -84,7 +84,7 @@ def reshape(x: Tensor, /, shape: tuple[int, ...], *, copy: bool | None = None) -
 def roll(x: Tensor, /, shift: int | tuple[int, ...], *, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """The elements moved along dimensions; those that fall off one end come in at the other."""
     x = array("roll", "x", x)
-    return numpy_shapes.rolled(x, shift, None if axis is None else _axes("roll", axis, x.ndim))
+    return numpy_shapes.roll(x, shift, axis)
 
 
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
@@ -98,12 +98,12 @@ def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
 
 def stack(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int = 0) -> Tensor:
     """Arrays of one shape joined along a new dimension."""
-    return ours("stack")(same_dtype("stack", arrays), axis)  # type: ignore[no-any-return]
+    return ours("stack")(same_dtype("stack", arrays), axis)
 
 
 def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:
     """The array put side by side with itself."""
-    return numpy_shapes.tiled(array("tile", "x", x), tuple(repetitions))
+    return numpy_shapes.tile(array("tile", "x", x), tuple(repetitions))
 
 
 def unstack(x: Tensor, /, *, axis: int = 0) -> tuple[Tensor, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
+from chainrule.autograd.ops.distances import cosine_similarity as cosine_similarity
+from chainrule.autograd.ops.distances import pairwise_distance as pairwise_distance
+from chainrule.autograd.ops.distances import pdist as pdist
 from chainrule.nn.functional.activation import celu as celu
 from chainrule.nn.functional.activation import elu as elu
 from chainrule.nn.functional.activation import gelu as gelu
@@ -37,10 +40,14 @@ from chainrule.nn.functional.adaptive import adaptive_max_pool2d_with_indices as
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d as adaptive_max_pool3d
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool2d as fractional_max_pool2d
+from chainrule.nn.functional.adaptive import fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool3d as fractional_max_pool3d
+from chainrule.nn.functional.adaptive import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import max_unpool1d as max_unpool1d
 from chainrule.nn.functional.adaptive import max_unpool2d as max_unpool2d
 from chainrule.nn.functional.adaptive import max_unpool3d as max_unpool3d
+from chainrule.nn.functional.attention import multi_head_attention_forward as multi_head_attention_forward
+from chainrule.nn.functional.attention import scaled_dot_product_attention as scaled_dot_product_attention
 from chainrule.nn.functional.convolution import conv1d as conv1d
 from chainrule.nn.functional.convolution import conv2d as conv2d
 from chainrule.nn.functional.convolution import conv3d as conv3d
@@ -48,14 +55,15 @@ from chainrule.nn.functional.convolution import conv_tbc as conv_tbc
 from chainrule.nn.functional.convolution import conv_transpose1d as conv_transpose1d
 from chainrule.nn.functional.convolution import conv_transpose2d as conv_transpose2d
 from chainrule.nn.functional.convolution import conv_transpose3d as conv_transpose3d
-from chainrule.nn.functional.dropout import alpha_dropout as alpha_dropout
-from chainrule.nn.functional.dropout import dropout as dropout
-from chainrule.nn.functional.dropout import dropout1d as dropout1d
-from chainrule.nn.functional.dropout import dropout2d as dropout2d
-from chainrule.nn.functional.dropout import dropout3d as dropout3d
-from chainrule.nn.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
-from chainrule.nn.functional.embedding import embedding as embedding
-from chainrule.nn.functional.embedding import embedding_bag as embedding_bag
+from chainrule.nn.functional.ctc import ctc_loss as ctc_loss
+from chainrule.nn.functional.dropouts import alpha_dropout as alpha_dropout
+from chainrule.nn.functional.dropouts import dropout as dropout
+from chainrule.nn.functional.dropouts import dropout1d as dropout1d
+from chainrule.nn.functional.dropouts import dropout2d as dropout2d
+from chainrule.nn.functional.dropouts import dropout3d as dropout3d
+from chainrule.nn.functional.dropouts import feature_alpha_dropout as feature_alpha_dropout
+from chainrule.nn.functional.embeddings import embedding as embedding
+from chainrule.nn.functional.embeddings import embedding_bag as embedding_bag
 from chainrule.nn.functional.folding import channel_shuffle as channel_shuffle
 from chainrule.nn.functional.folding import fold as fold
 from chainrule.nn.functional.folding import native_channel_shuffle as native_channel_shuffle
@@ -78,16 +86,29 @@ from chainrule.nn.functional.interpolation import interpolate as interpolate
 from chainrule.nn.functional.interpolation import upsample as upsample
 from chainrule.nn.functional.interpolation import upsample_bilinear as upsample_bilinear
 from chainrule.nn.functional.interpolation import upsample_nearest as upsample_nearest
-from chainrule.nn.functional.linear import bilinear as bilinear
-from chainrule.nn.functional.linear import linear as linear
+from chainrule.nn.functional.linear_maps import bilinear as bilinear
+from chainrule.nn.functional.linear_maps import linear as linear
 from chainrule.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
 from chainrule.nn.functional.loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
-from chainrule.nn.functional.loss import cross_entropy as cross_entropy
+from chainrule.nn.functional.loss import gaussian_nll_loss as gaussian_nll_loss
 from chainrule.nn.functional.loss import huber_loss as huber_loss
+from chainrule.nn.functional.loss import kl_div as kl_div
 from chainrule.nn.functional.loss import l1_loss as l1_loss
 from chainrule.nn.functional.loss import mse_loss as mse_loss
-from chainrule.nn.functional.loss import nll_loss as nll_loss
+from chainrule.nn.functional.loss import poisson_nll_loss as poisson_nll_loss
 from chainrule.nn.functional.loss import smooth_l1_loss as smooth_l1_loss
+from chainrule.nn.functional.loss import soft_margin_loss as soft_margin_loss
+from chainrule.nn.functional.loss_classes import cross_entropy as cross_entropy
+from chainrule.nn.functional.loss_classes import linear_cross_entropy as linear_cross_entropy
+from chainrule.nn.functional.loss_classes import nll_loss as nll_loss
+from chainrule.nn.functional.loss_margin import cosine_embedding_loss as cosine_embedding_loss
+from chainrule.nn.functional.loss_margin import hinge_embedding_loss as hinge_embedding_loss
+from chainrule.nn.functional.loss_margin import margin_ranking_loss as margin_ranking_loss
+from chainrule.nn.functional.loss_margin import multi_margin_loss as multi_margin_loss
+from chainrule.nn.functional.loss_margin import multilabel_margin_loss as multilabel_margin_loss
+from chainrule.nn.functional.loss_margin import multilabel_soft_margin_loss as multilabel_soft_margin_loss
+from chainrule.nn.functional.loss_margin import triplet_margin_loss as triplet_margin_loss
+from chainrule.nn.functional.loss_margin import triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
 from chainrule.nn.functional.normalization import batch_norm as batch_norm
 from chainrule.nn.functional.normalization import group_norm as group_norm
 from chainrule.nn.functional.normalization import instance_norm as instance_norm
@@ -113,5 +134,9 @@ from chainrule.nn.functional.shrink import softshrink as softshrink
 from chainrule.nn.functional.shrink import threshold as threshold
 from chainrule.nn.functional.vision import affine_grid as affine_grid
 from chainrule.nn.functional.vision import grid_sample as grid_sample
+
+# publish the functions that PyTorch has as torch.f too
+from chainrule.nn.functional import recurrent as recurrent  # isort: skip
+from chainrule.nn.functional import torch_names as torch_names  # isort: skip
 
 __getattr__ = _refusals.module_getattr("nn.functional", lambda: globals())

@@ -211,6 +211,8 @@ def softsign(input: Tensor) -> Tensor:
         >>> F.softsign(cr.tensor([0.0, 1.0]))
         tensor([0.0000, 0.5000])
     """
+    if input.is_complex():  # no function of one complex variable: no formula of its own
+        return input / (xp.abs(input) + 1)
     return xp.soft_sign(input)
 
 

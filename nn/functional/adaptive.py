@@ -66,7 +66,7 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Wanted) -> Tensor:
         >>> F.adaptive_avg_pool1d(cr.tensor([[1.0, 3.0, 5.0]]), 2)
         tensor([[2., 4.]])
     """
-    return _adaptive_mean("adaptive_avg_pool1d", 1, input, output_size)  # type: ignore[no-any-return]
+    return _adaptive_mean("adaptive_avg_pool1d", 1, input, output_size)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Wanted) -> Tensor:
@@ -80,7 +80,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Wanted) -> Tensor:
         >>> F.adaptive_avg_pool2d(cr.ones(1, 2, 4, 4), 1).shape
         (1, 2, 1, 1)
     """
-    return _adaptive_mean("adaptive_avg_pool2d", 2, input, output_size)  # type: ignore[no-any-return]
+    return _adaptive_mean("adaptive_avg_pool2d", 2, input, output_size)
 
 
 def adaptive_avg_pool3d(input: Tensor, output_size: Wanted) -> Tensor:
@@ -94,7 +94,7 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Wanted) -> Tensor:
         >>> F.adaptive_avg_pool3d(cr.ones(1, 2, 4, 4, 4), (1, 2, None)).shape
         (1, 2, 1, 2, 4)
     """
-    return _adaptive_mean("adaptive_avg_pool3d", 3, input, output_size)  # type: ignore[no-any-return]
+    return _adaptive_mean("adaptive_avg_pool3d", 3, input, output_size)
 
 
 def _adaptive_max(caller: str, dims: int, input: Any, output_size: Any, return_indices: bool) -> Any:
@@ -285,6 +285,31 @@ def fractional_max_pool3d(
     )
 
 
+def _fractional_with_indices(name: str, pool: Callable[..., Any]) -> Callable[..., tuple[Tensor, Tensor]]:
+    def with_indices(
+        input: Tensor,
+        kernel_size: Sizes,
+        output_size: Sizes | None = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        out, places = pool(input, kernel_size, output_size, output_ratio, True, _random_samples)
+        return out, places
+
+    with_indices.__name__ = with_indices.__qualname__ = name
+    with_indices.__doc__ = f"The result and the indices of :func:`{pool.__name__}` with ``return_indices=True``."
+    return with_indices
+
+
+fractional_max_pool2d_with_indices = _fractional_with_indices(
+    "fractional_max_pool2d_with_indices", fractional_max_pool2d
+)
+fractional_max_pool3d_with_indices = _fractional_with_indices(
+    "fractional_max_pool3d_with_indices", fractional_max_pool3d
+)
+
+
 # ---- back from maxima -----------------------------------------------------------------------------------------------
 
 
@@ -307,7 +332,8 @@ def _unpool(
         size = tuple([int(v) for v in (given[2:] if len(given) == dims + 2 else given)])
         if len(size) != dims or not all(u - s < v < u + s for u, s, v in zip(usual, steps, size, strict=True)):
             raise ValueError(
-                f"{caller}: output_size must be within less than the stride {steps} of {tuple(usual)}, got {output_size}"
+                f"{caller}: output_size must be within less than the stride {steps} of {tuple(usual)}, got "
+                f"{output_size}"
             )
     if min(size) < 0:
         raise ValueError(f"{caller}: the result would have spatial size {size}")
@@ -345,7 +371,7 @@ def max_unpool1d(
         >>> F.max_unpool1d(cr.tensor([[2.0, 4.0]]), cr.tensor([[1, 2]]), 2)
         tensor([[0., 2., 4., 0.]])
     """
-    return _unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)  # type: ignore[no-any-return]
+    return _unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool2d(
@@ -370,7 +396,7 @@ def max_unpool2d(
         tensor([[[0., 0.],
                  [0., 4.]]])
     """
-    return _unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)  # type: ignore[no-any-return]
+    return _unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
 def max_unpool3d(
@@ -394,4 +420,4 @@ def max_unpool3d(
         >>> F.max_unpool3d(cr.ones(1, 1, 1, 1), cr.tensor([[[[7]]]]), 2).flatten()
         tensor([0., 0., 0., 0., 0., 0., 0., 1.])
     """
-    return _unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)  # type: ignore[no-any-return]
+    return _unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)

@@ -112,9 +112,7 @@ def _transpose(
             f"stride={stride!r} and dilation={dilation!r}"
         )
     # every window's reach, before the border is cut off
-    full = [
-        (n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x._data.shape[2:], steps, spread, kernel, strict=True)
-    ]
+    full = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(x._data.shape[2:], steps, spread, kernel, strict=True)]
     out = tuple([f - 2 * p + e for f, p, e in zip(full, border, extra, strict=True)])
     if min(out) < 1:
         raise RuntimeError(
@@ -136,9 +134,7 @@ def _transpose(
     return y.squeeze(0) if single else y
 
 
-def _spread(
-    x: Any, weight: Any, out: tuple[int, ...], steps: Any, border: Any, spread: Any, groups: int
-) -> Any:
+def _spread(x: Any, weight: Any, out: tuple[int, ...], steps: Any, border: Any, spread: Any, groups: int) -> Any:
     """The gradient that a convolution's result ``x`` gives its input of spatial size ``out``."""
     size = (x._data.shape[0], weight._data.shape[1] * groups, *out)
     if len(out) == 1:
@@ -261,9 +257,7 @@ def conv_transpose1d(
         >>> F.conv_transpose1d(cr.tensor([[1.0, 2.0]]), cr.ones(1, 1, 2), stride=2)
         tensor([[1., 1., 2., 2.]])
     """
-    return _transpose(
-        "conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transpose("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose2d(
@@ -294,9 +288,7 @@ def conv_transpose2d(
         tensor([[[1., 3., 2.],
                  [1., 3., 2.]]])
     """
-    return _transpose(
-        "conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transpose("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_transpose3d(
@@ -326,13 +318,11 @@ def conv_transpose3d(
         >>> F.conv_transpose3d(cr.ones(1, 1, 1, 1), cr.ones(1, 2, 2, 2, 2)).shape
         (2, 2, 2, 2)
     """
-    return _transpose(
-        "conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation
-    )
+    return _transpose("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
-    """:func:`conv1d` of sequences in the order time, batch, channels: (T, N, C) with weight (l, C, K) and bias (K).
+    """Convolution of sequences in the order time, batch, channels: (T, N, C) with weight (l, C, K) and bias (K).
 
     Raises RuntimeError when shapes do not fit.
 
@@ -347,4 +337,4 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
             raise RuntimeError(f"conv_tbc: {name} must have 3 dimensions, got {describe(value)}")
     permute = FUNCTIONS["permute"]
     out = _convolve("conv_tbc", 1, permute(input, (1, 2, 0)), permute(weight, (2, 1, 0)), bias, 1, pad, 1, 1)
-    return permute(out, (2, 0, 1))  # type: ignore[no-any-return]
+    return permute(out, (2, 0, 1))

@@ -23,9 +23,7 @@ def _window(caller: str, kernel_size: Any, dilation: Any, padding: Any, stride: 
     }
 
 
-def unfold(
-    input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
-) -> Tensor:
+def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
     """Every window of (N, C, H, W) or (C, H, W) as a column: (N, C * h * w, number of windows).
 
     Raises RuntimeError for windows that do not fit.
@@ -42,7 +40,7 @@ def unfold(
     if min(windows_of(x._data.shape[2:], **given)) < 1:
         raise RuntimeError(f"unfold: a window of {given} does not fit into an input of shape {tuple(input.shape)}")
     out = xp.unfold_windows(x, **given)
-    return out.squeeze(0) if single else out  # type: ignore[no-any-return]
+    return out.squeeze(0) if single else out
 
 
 def fold(
@@ -79,7 +77,7 @@ def fold(
             f"{kernel[0] * kernel[1]} rows, got {describe(input)}"
         )
     out = xp.fold(x, size=size, **given)
-    return out.squeeze(0) if single else out  # type: ignore[no-any-return]
+    return out.squeeze(0) if single else out
 
 
 def _images(caller: str, input: Any, factor: int) -> tuple[Any, ...]:
@@ -110,7 +108,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     n = len(lead)
     split = xp.reshape(input, shape=(*lead, c // (r * r), r, r, h, w))
     moved = xp.permute_dims(split, axes=(*range(n), n, n + 3, n + 1, n + 4, n + 2))
-    return xp.clone(xp.reshape(moved, shape=(*lead, c // (r * r), h * r, w * r)))  # type: ignore[no-any-return]
+    return xp.clone(xp.reshape(moved, shape=(*lead, c // (r * r), h * r, w * r)))
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -131,7 +129,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     n = len(lead)
     split = xp.reshape(input, shape=(*lead, c, h // r, r, w // r, r))
     moved = xp.permute_dims(split, axes=(*range(n), n, n + 2, n + 4, n + 1, n + 3))
-    return xp.clone(xp.reshape(moved, shape=(*lead, c * r * r, h // r, w // r)))  # type: ignore[no-any-return]
+    return xp.clone(xp.reshape(moved, shape=(*lead, c * r * r, h // r, w // r)))
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -154,7 +152,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     dims = range(3, 3 + len(rest))
     split = xp.reshape(input, shape=(n, groups, c // groups, *rest))
     moved = xp.permute_dims(split, axes=(0, 2, 1, *dims))
-    return xp.clone(xp.reshape(moved, shape=(n, c, *rest)))  # type: ignore[no-any-return]
+    return xp.clone(xp.reshape(moved, shape=(n, c, *rest)))
 
 
 #: PyTorch's name for :func:`channel_shuffle`, without its own gradient

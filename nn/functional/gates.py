@@ -57,9 +57,10 @@ def gumbel_softmax(
     soft = FUNCTIONS["softmax"]((logits - waiting.log()) / tau, dim)
     if not hard:
         return soft
-    chosen = soft.detach().argmax(dim, keepdim=True)
-    one_hot = FUNCTIONS["zeros_like"](soft.detach()).scatter(dim, chosen, 1.0)
-    return one_hot - soft.detach() + soft
+    constant = soft.detach()
+    chosen = constant.argmax(dim, keepdim=True)
+    one_hot = FUNCTIONS["zeros_like"](constant).scatter_add(dim, chosen, chosen.to(constant.dtype) * 0 + 1)
+    return one_hot - constant + soft
 
 
 def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:

@@ -173,17 +173,19 @@ def interpolate(
     if align_corners is not None and mode in ("nearest", "nearest-exact", "area"):
         raise ValueError(f"interpolate: align_corners has no meaning in mode {mode!r}")
     if antialias and mode not in _FILTERS:
-        raise ValueError(f"interpolate: antialias=True needs one of {', '.join(map(repr, _FILTERS))}, got mode {mode!r}")
+        modes = ", ".join(map(repr, _FILTERS))
+        raise ValueError(f"interpolate: antialias=True needs one of {modes}, got mode {mode!r}")
     if mode == "lanczos" and (align_corners or not antialias):
         raise ValueError("interpolate: mode 'lanczos' needs antialias=True, and not align_corners")
     recompute = bool(recompute_scale_factor) or (mode == "area" and size is None)
     wanted, factors = _output_size(input, dims, size, scale_factor, recompute)
     if (min(wanted) < 1 and mode != "area") or 0 in input._data.shape[1:]:
         raise RuntimeError(
-            f"interpolate: input and result must have no empty side, got {describe(input)} and a result of size {wanted}"
+            f"interpolate: input and result must have no empty side, got {describe(input)} and a result of size "
+            f"{wanted}"
         )
     if mode == "area":
-        return _adaptive_mean("interpolate", dims, input, wanted)  # type: ignore[no-any-return]
+        return _adaptive_mean("interpolate", dims, input, wanted)
     out: Any = input
     double, corners = input._data.dtype.itemsize == 8, bool(align_corners)
     for d, (n, w, f) in enumerate(zip(input._data.shape[2:], wanted, factors, strict=True)):
@@ -195,7 +197,7 @@ def interpolate(
         else:
             taps = _cubic(n, w, f, corners) if mode == "bicubic" else _linear(n, w, f, corners)
         out = xp.resample(out, taps=taps, axis=2 + d)
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def upsample(
@@ -242,5 +244,3 @@ def upsample_bilinear(
         tensor([[[[0.0000, 0.5000, 1.0000]]]])
     """
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
-
-

@@ -148,7 +148,7 @@ def instance_norm(
         )
     per_channel = (1, -1, *(1,) * (len(shape) - 2))
     if not input._data.size:
-        return _affine(input.clone(), weight, bias, per_channel)  # type: ignore[no-any-return]
+        return _affine(input.clone(), weight, bias, per_channel)
     axes = tuple(range(2, len(shape)))
     if running_mean is not None or running_var is not None:
         with no_grad():
@@ -158,7 +158,7 @@ def instance_norm(
             if running_var is not None:
                 spread = xp.var(data, axis=axes, correction=0, keepdims=False)
                 _move(running_var, xp.mean(spread, axis=(0,), keepdims=False), momentum, count / (count - 1))
-    return _affine(xp.standardise(input, axis=axes, eps=eps), weight, bias, per_channel)  # type: ignore[no-any-return]
+    return _affine(xp.standardise(input, axis=axes, eps=eps), weight, bias, per_channel)
 
 
 def _last_dims(caller: str, input: Any, normalized_shape: Any, **parameters: Any) -> tuple[int, ...]:
@@ -204,7 +204,7 @@ def layer_norm(
     out: Any = xp.standardise(input, axis=axes, eps=eps) if input._data.size else input.clone()
     if weight is not None:
         out = out * weight
-    return out if bias is None else out + bias  # type: ignore[no-any-return]
+    return out if bias is None else out + bias
 
 
 def rms_norm(
@@ -234,7 +234,7 @@ def rms_norm(
     out = x * xp.rsqrt(xp.mean(x * x, axis=axes, keepdims=True) + eps) if input._data.size else x.clone()
     if half:
         out = out.to(input.dtype)
-    return out if weight is None else out * weight  # type: ignore[no-any-return]
+    return out if weight is None else out * weight
 
 
 def group_norm(
@@ -272,15 +272,13 @@ def group_norm(
         )
     per_channel = (1, -1, *(1,) * len(rest))
     if not input._data.size:
-        return _affine(input.clone(), weight, bias, per_channel)  # type: ignore[no-any-return]
+        return _affine(input.clone(), weight, bias, per_channel)
     groups = xp.reshape(input, shape=(n, num_groups, input._data.size // (n * num_groups)))
     out = xp.reshape(xp.standardise(groups, axis=(2,), eps=eps), shape=(n, c, *rest))
-    return _affine(out, weight, bias, per_channel)  # type: ignore[no-any-return]
+    return _affine(out, weight, bias, per_channel)
 
 
-def local_response_norm(
-    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """``input / (k + alpha * mean of squares over `size` neighbouring channels) ** beta`` (Krizhevsky et al., 2012).
 
     Raises ValueError unless the input is (N, C, L, ...).
@@ -300,7 +298,7 @@ def local_response_norm(
     squares = xp.reshape(input * input, shape=(n, 1, c, math.prod(rest)))
     squares = xp.pad_constant(squares, widths=((0, 0), (0, 0), (size // 2, (size - 1) // 2), (0, 0)), value=0)
     means = xp.reshape(avg_pool2d(squares, (size, 1), 1), shape=tuple(input._data.shape))
-    return input / (means * alpha + k) ** beta  # type: ignore[no-any-return, operator]
+    return input / (means * alpha + k) ** beta
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12) -> Tensor:
@@ -313,4 +311,4 @@ def normalize(input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps
         tensor([[0.6000, 0.8000]])
     """
     need_tensor("normalize", input=input)
-    return input / xp.clip(FUNCTIONS["norm"](input, p, dim, keepdim=True), min=eps)  # type: ignore[no-any-return, operator]
+    return input / xp.clip(FUNCTIONS["norm"](input, p, dim, keepdim=True), min=eps)

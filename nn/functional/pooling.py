@@ -285,7 +285,7 @@ def avg_pool1d(
         >>> F.avg_pool1d(cr.tensor([[1.0, 2.0, 4.0, 3.0]]), 2)
         tensor([[1.5000, 3.5000]])
     """
-    return _mean("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)  # type: ignore[no-any-return]
+    return _mean("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
 def avg_pool2d(
@@ -312,9 +312,7 @@ def avg_pool2d(
         >>> F.avg_pool2d(cr.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2)
         tensor([[[2.5000]]])
     """
-    return _mean(  # type: ignore[no-any-return]
-        "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    return _mean("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 def avg_pool3d(
@@ -339,9 +337,7 @@ def avg_pool3d(
         >>> F.avg_pool3d(cr.arange(8.0).reshape(1, 2, 2, 2), 2)
         tensor([[[[3.5000]]]])
     """
-    return _mean(  # type: ignore[no-any-return]
-        "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
+    return _mean("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 # ---- p-norms --------------------------------------------------------------------------------------------------------
@@ -371,7 +367,7 @@ def lp_pool1d(
         >>> F.lp_pool1d(cr.tensor([[3.0, 4.0]]), 2, 2)
         tensor([[5.]])
     """
-    return _norm("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)  # type: ignore[no-any-return]
+    return _norm("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool2d(
@@ -387,7 +383,7 @@ def lp_pool2d(
         >>> F.lp_pool2d(cr.tensor([[[3.0, 4.0]]]), 2, (1, 2))
         tensor([[[5.]]])
     """
-    return _norm("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)  # type: ignore[no-any-return]
+    return _norm("lp_pool2d", 2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def lp_pool3d(
@@ -403,4 +399,4 @@ def lp_pool3d(
         >>> F.lp_pool3d(cr.tensor([[[[3.0, 4.0]]]]), 2, (1, 1, 2))
         tensor([[[[5.]]]])
     """
-    return _norm("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)  # type: ignore[no-any-return]
+    return _norm("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)

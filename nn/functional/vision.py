@@ -62,7 +62,8 @@ def _read(flat: Any, size: tuple[int, ...], places: list[Any], weight: Any) -> A
     """``weight`` times the elements of flat (N, C, S) at integer places (arrays), 0 where they lie outside."""
     f, device = flat._device.xp, flat._device
     n, c, _ = flat._data.shape
-    inside, number = True, 0
+    inside: Any = True
+    number: Any = 0
     for place, s in zip(places, size, strict=True):
         inside = inside & (place >= 0) & (place < s)
         number = number * s + f.clip(place, min=0, max=s - 1)
@@ -156,7 +157,7 @@ def grid_sample(
                 places.append(_whole(f, place))
             part = _read(flat, size, places, weight)
             total = part if total is None else total + part
-    return xp.reshape(total, shape=(*shape[:2], *to[1:-1]))  # type: ignore[no-any-return]
+    return xp.reshape(total, shape=(*shape[:2], *to[1:-1]))
 
 
 def _whole(f: Any, at: Any) -> Any:
@@ -196,4 +197,4 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     base = np.stack([*grids[::-1], np.ones(wanted[2:])], -1).reshape(1, -1, dims + 1)
     points = wrap(theta._device.xp.asarray(base, dtype=theta._data.dtype), theta._device)
     out = xp.matmul(points, FUNCTIONS["transpose"](theta, 1, 2))
-    return xp.reshape(out, shape=(wanted[0], *wanted[2:], dims))  # type: ignore[no-any-return]
+    return xp.reshape(out, shape=(wanted[0], *wanted[2:], dims))

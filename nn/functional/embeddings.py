@@ -97,7 +97,7 @@ def embedding(
     if max_norm is not None:
         _renormalise(weight, index, max_norm, norm_type)
     factor = _factor(index, weight._data.shape[0], padding_idx, scale_grad_by_freq, weight._data.dtype)
-    return xp.table_rows(weight, index, factor)  # type: ignore[no-any-return]
+    return xp.table_rows(weight, index, factor)
 
 
 def embedding_bag(
@@ -176,7 +176,8 @@ def _starts(caller: str, index: Any, offsets: Any, include_last: bool) -> np.nda
         return np.arange(bags) * n
     if index._data.ndim != 1 or offsets is None or offsets._data.ndim != 1:
         raise ValueError(
-            f"{caller}: expected 2-d input, or 1-d input with 1-d offsets, got {describe(index)} and {describe(offsets)}"
+            f"{caller}: expected 2-d input, or 1-d input with 1-d offsets, got {describe(index)} and "
+            f"{describe(offsets)}"
         )
     starts = offsets._device.backend.to_host(offsets._data).astype(np.int64)
     count = index._data.shape[0]
@@ -187,7 +188,9 @@ def _starts(caller: str, index: Any, offsets: Any, include_last: bool) -> np.nda
             raise RuntimeError(f"{caller}: the last offset must be the number of indices {count}, got {starts[-1]}")
         starts = starts[:-1]
     if starts.size and (starts[0] != 0 or starts[-1] > count or (np.diff(starts) < 0).any()):
-        raise RuntimeError(f"{caller}: offsets must start with 0, not fall, and not exceed {count}, got {starts.tolist()}")
+        raise RuntimeError(
+            f"{caller}: offsets must start with 0, not fall, and not exceed {count}, got {starts.tolist()}"
+        )
     return starts
 
 

@@ -96,7 +96,7 @@ def dropout1d(
     """
     if isinstance(input, Tensor) and input._data.ndim not in (2, 3):
         raise RuntimeError(f"dropout1d: input must have shape (N, C, L) or (C, L), got {tuple(input.shape)}")
-    return _channels("dropout1d", input, p, training, inplace, 2, generator)  # type: ignore[no-any-return]
+    return _channels("dropout1d", input, p, training, inplace, 2, generator)
 
 
 def dropout2d(
@@ -114,7 +114,7 @@ def dropout2d(
         >>> F.dropout2d(cr.ones(1, 1, 1, 2), 0.5, training=False)
         tensor([[[[1., 1.]]]])
     """
-    return _channels("dropout2d", input, p, training, inplace, 0, generator)  # type: ignore[no-any-return]
+    return _channels("dropout2d", input, p, training, inplace, 0, generator)
 
 
 def dropout3d(
@@ -133,7 +133,7 @@ def dropout3d(
         >>> F.dropout3d(cr.ones(1, 1, 1, 2), 0.5, training=False)
         tensor([[[[1., 1.]]]])
     """
-    return _channels("dropout3d", input, p, training, inplace, 4, generator)  # type: ignore[no-any-return]
+    return _channels("dropout3d", input, p, training, inplace, 4, generator)
 
 
 #: what SELU tends to for very negative inputs, with the sign changed: scale * alpha
@@ -175,13 +175,13 @@ def alpha_dropout(
         >>> F.alpha_dropout(cr.ones(2), 0.5)
         tensor([1., 1.])
     """
-    return _alpha("alpha_dropout", input, p, training, inplace, False, generator)  # type: ignore[no-any-return]
+    return _alpha("alpha_dropout", input, p, training, inplace, False, generator)
 
 
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
-    """:func:`alpha_dropout` of whole channels: (N, C, ...).
+    """Dropout of whole channels after SELU: :func:`alpha_dropout` of (N, C, ...).
 
     Raises ValueError when ``p`` is outside [0, 1].
 
@@ -191,4 +191,4 @@ def feature_alpha_dropout(
         >>> F.feature_alpha_dropout(cr.ones(1, 2), 0.5)
         tensor([[1., 1.]])
     """
-    return _alpha("feature_alpha_dropout", input, p, training, inplace, True, generator)  # type: ignore[no-any-return]
+    return _alpha("feature_alpha_dropout", input, p, training, inplace, True, generator)
