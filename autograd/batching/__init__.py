@@ -15,7 +15,8 @@ import threading
 import weakref
 from typing import Any
 
-from chainrule.autograd.batching.array import BatchedArray, Level
+from chainrule.autograd.batching.array import BatchedArray as BatchedArray
+from chainrule.autograd.batching.array import Level
 from chainrule.autograd.batching.namespace import BatchedNamespace
 from chainrule.autograd.modes import mode
 from chainrule.autograd.node import Node, next_sequence

@@ -86,7 +86,9 @@ TRANSFORMS = {
     "per-sample gradients": lambda lib, x, y, m: lib.func.vmap(
         lib.func.grad(lambda w, t: (w * t).tanh().sum()), in_dims=(None, 0)
     )(x, m),
-    "grad of vmap": lambda lib, x, y, m: lib.func.grad(lambda w: lib.func.vmap(lambda t: (w * t).sin().sum())(m).sum())(x),
+    "grad of vmap": lambda lib, x, y, m: lib.func.grad(
+        lambda w: lib.func.vmap(lambda t: (w * t).sin().sum())(m).sum()
+    )(x),
     "hessian of vmap": lambda lib, x, y, m: lib.func.hessian(
         lambda w: lib.func.vmap(lambda t: (w * t).sin().sum())(m).sum()
     )(x),
