@@ -119,6 +119,7 @@ _HELPERS: dict[str, Any] = {
     "__name__": "chainrule.autograd.generated",  # the module that warnings are said to come from
     "Tensor": Tensor,
     "FLOAT32": np.dtype(np.float32),
+    "generic": np.generic,
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,

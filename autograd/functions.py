@@ -8,9 +8,10 @@ from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops
 from chainrule.autograd import queries as queries
 from chainrule.autograd import random as random
-from chainrule.autograd import ranges, shared_memory  # noqa: F401  (they publish the functions)
+from chainrule.autograd import ranges as ranges
 from chainrule.autograd import sampling as sampling
 from chainrule.autograd import settings as settings
+from chainrule.autograd import shared_memory as shared_memory
 from chainrule.autograd import sharing as sharing
 from chainrule.autograd.public import of_module
 

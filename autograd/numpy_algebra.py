@@ -82,10 +82,10 @@ def einsum(*operands: Any, out: None = None, optimize: Any = False, **options: A
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
     x, y = common(a, b)
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
-    x, y = x.unbind(axisa), y.unbind(axisb)
-    if len(x) != 3 or len(y) != 3:
-        raise ValueError(f"np.cross: expected vectors of 3 elements, got {len(x)} and {len(y)}")
-    parts = [x[i] * y[j] - x[j] * y[i] for i, j in ((1, 2), (2, 0), (0, 1))]
+    u, v = x.unbind(axisa), y.unbind(axisb)
+    if len(u) != 3 or len(v) != 3:
+        raise ValueError(f"cross: expected vectors of 3 elements, got {len(u)} and {len(v)}")
+    parts = [u[i] * v[j] - u[j] * v[i] for i, j in ((1, 2), (2, 0), (0, 1))]
     return ours("stack")(parts, axisc)
 
 

@@ -156,14 +156,17 @@ def _draw(kind: Any, device: Device, shape: tuple[int, ...], generator: Generato
         return kind(device.backend, key, stream, shape, *args)
 
 
-def _floats(caller: str, kind: Any, device: Device, shape: tuple[int, ...], generator: Any, dtype: Any) -> Any:
-    """Numbers of a floating-point dtype; of a complex one both parts are drawn."""
-    chosen = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    if not chosen.is_complex:
+def _numbers(caller: str, device: Device, shape: tuple[int, ...], generator: Generator | None, dtype: Any) -> Any:
+    """Uniform or normal numbers; complex ones are drawn as pairs of real ones."""
+    kind = definitions.uniform if caller == "rand" else definitions.normal
+    chosen = None if dtype is None else dtypes.as_dtype(dtype)
+    if chosen is None or not chosen.is_complex:
         return _draw(kind, device, shape, generator, _floating(caller, dtype))
-    part = np.dtype(np.float64 if chosen.itemsize == 16 else np.float32)
-    pairs = _draw(kind, device, (*shape, 2), generator, part)
-    return pairs.view(chosen.dtype).reshape(shape)
+    real = np.dtype(np.float32 if chosen == dtypes.complex64 else np.float64)
+    pairs = _draw(kind, device, (*shape, 2), generator, real)
+    if kind is definitions.normal:
+        pairs *= math.sqrt(0.5)
+    return device.xp.complex_of_parts(pairs)
 
 
 @function(method=False)
@@ -176,7 +179,7 @@ def rand(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Uniform random numbers in [0, 1); of a complex dtype, both parts are.
+    """Uniform random numbers in [0, 1); of complex dtypes both parts.
 
     Example:
         >>> import chainrule as cr
@@ -184,7 +187,7 @@ def rand(
         (2, 3)
     """
     where = _on(device)
-    array = _floats("rand", definitions.uniform, where, _sizes("rand", size), generator, dtype)
+    array = _numbers("rand", where, _sizes("rand", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 
@@ -198,7 +201,7 @@ def randn(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Normal random numbers of mean 0 and variance 1, which of a complex dtype both parts share.
+    """Normal random numbers of mean 0 and variance 1; of complex dtypes each part has variance 1/2.
 
     Example:
         >>> import chainrule as cr
@@ -206,9 +209,7 @@ def randn(
         (2, 3)
     """
     where = _on(device)
-    array = _floats("randn", definitions.normal, where, _sizes("randn", size), generator, dtype)
-    if array.dtype.kind == "c":  # each part has variance 1/2
-        array *= math.sqrt(0.5)
+    array = _numbers("randn", where, _sizes("randn", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 

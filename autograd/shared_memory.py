@@ -1,4 +1,4 @@
-"""Tensors on memory that somebody else made: arrays, buffers, files, and memory with strides of one's own."""
+"""Tensors on buffers and files, and on new memory with strides of one's own."""
 
 from __future__ import annotations
 

@@ -57,6 +57,13 @@ def _any_tracked(op: Op, arguments: list[str]) -> str:
     )
 
 
+#: attributes that forwards compute with
+NUMBERS = frozenset({
+    "alpha", "beta", "correction", "eps", "exponent", "input_scale", "lambd", "max", "min", "nan", "neginf",
+    "negative_slope", "posinf", "scale", "threshold", "value",
+})  # fmt: skip
+
+
 def apply_lines(op: Op) -> list[str]:
     """The lines of the function that users and rules call."""
     parameters = [local_name(p) + ("=None" if p in op.optional else "") for p in op.parameters]
@@ -69,6 +76,9 @@ def apply_lines(op: Op) -> list[str]:
         tensors = ", ".join(local_name(p) for p in op.parameters)
         given += ["    if out is not None:"]
         given += [f"        return write_out({op.label!r}, OP.apply, ({tensors},), {{}}, out)"]
+    for a in op.attributes:
+        if a in NUMBERS:  # NumPy's numbers are not weak in NumPy: float32 times np.float64 is float64
+            given += [f"    if isinstance({a}, generic):", f"        {a} = {a}.item()"]
     lines = [f"def {op.name}({', '.join(parameters)}):", *given]
     lines += ["    " + line for line in [*_check_arguments(op), *_edges(op), *_forward(op), *_wrap(op)]]
     return lines

@@ -1,4 +1,4 @@
-"""Views and what is written through them: diagonals, windows, strides, dtypes, and tensors that become views in place."""
+"""Views and what is written through them: diagonals, windows, strides, dtypes; tensors that become views in place."""
 
 from __future__ import annotations
 

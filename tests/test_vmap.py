@@ -58,6 +58,10 @@ def flat(result):
 NOT_CALLED = {"to_device", "view_scatter"}
 
 
+#: arguments with respect to which no derivative is known
+NO_DERIVATIVE = {("igamma", "x"), ("igammac", "x"), ("zeta", "x")}
+
+
 def caller(op, sample, template, used):
     """The op as a function of the arguments that are tensors, with a list of results."""
 
@@ -90,7 +94,8 @@ def weighted(op, sample):
     """A number that depends on every element of every floating-point result of the op."""
 
     def total(*given):
-        parts = [p for p in flat(op.apply(*given, **sample.kwargs)) if p.is_floating_point()]
+        parts = flat(op.apply(*given, **sample.kwargs))
+        parts = [cr.view_as_real(p) if p.is_complex() else p for p in parts if p.is_complex() or p.is_floating_point()]
         weights = [cr.tensor(np.cos(1.0 + np.arange(p.numel())).reshape(p.shape)) for p in parts]
         return sum((p * w * p).sum() for p, w in zip(parts, weights))
 
@@ -99,7 +104,12 @@ def weighted(op, sample):
 
 def differentiable_arguments(op, args):
     names = [*op.parameters, *([op.variadic] * (len(args) - len(op.parameters)) if op.variadic else [])]
-    return tuple(j for j, a in enumerate(args) if a.is_floating_point() and names[j] in op.rules)
+    rules = op.rules.keys() - set(op.check.constant)
+    return tuple(
+        j
+        for j, a in enumerate(args)
+        if a.is_floating_point() and names[j] in rules and (op.name, names[j]) not in NO_DERIVATIVE
+    )
 
 
 def summed(total, dims=0):

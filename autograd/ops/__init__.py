@@ -24,6 +24,8 @@ from chainrule.autograd.ops import embedding as embedding
 from chainrule.autograd.ops import exponentials as exponentials
 from chainrule.autograd.ops import extremes as extremes
 from chainrule.autograd.ops import folding as folding
+from chainrule.autograd.ops import fourier as fourier
+from chainrule.autograd.ops import frequencies as frequencies
 from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import histogram as histogram
 from chainrule.autograd.ops import indexing as indexing
@@ -58,6 +60,7 @@ from chainrule.autograd.ops import special_bessel as special_bessel
 from chainrule.autograd.ops import special_error as special_error
 from chainrule.autograd.ops import special_gamma as special_gamma
 from chainrule.autograd.ops import special_polynomials as special_polynomials
+from chainrule.autograd.ops import spectrogram as spectrogram
 from chainrule.autograd.ops import stacking as stacking
 from chainrule.autograd.ops import statistics as statistics
 from chainrule.autograd.ops import tiling as tiling

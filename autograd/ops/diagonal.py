@@ -12,7 +12,7 @@ from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.indexing import setitem
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import function, method_only
-from chainrule.autograd.runtime import cast, describe
+from chainrule.autograd.runtime import cast, describe, wrap
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
 
@@ -214,12 +214,13 @@ def _indices(name: str, of: Any, docs: str) -> None:
     def indices(
         row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None
     ) -> Tensor:
-        from chainrule.autograd.creation import as_tensor
+        from chainrule.autograd.creation import _on, _place
 
         if row < 0 or col < 0:
             raise RuntimeError(f"{name}: row and col must not be negative, got {row} and {col}")
-        places = np.stack(of(row, offset, col)).astype(np.int64)
-        return as_tensor(places, dtype=dtypes.int64 if dtype is None else dtype, device=device)
+        where = _on(device)
+        places = np.stack(of(row, offset, col)).astype(dtypes.as_dtype(dtypes.int64 if dtype is None else dtype).dtype)
+        return wrap(_place(places, where), where)
 
     indices.__name__ = name
     indices.__doc__ = docs

@@ -169,18 +169,19 @@ def _summed(x: Tensor, names: str, needed: str) -> tuple[Tensor, str]:
 
 
 def _next_pair(names: list[str], out: str, lengths: dict[str, int]) -> tuple[int, int]:
-    """The two operands whose product is smallest beside themselves (the greedy choice)."""
+    """The two operands whose product is smallest beside themselves, or cheapest of these (the greedy choice)."""
 
     def size(letters: Any) -> int:
         return math.prod([lengths[c] for c in letters])
 
-    def growth(pair: tuple[int, int]) -> int:
+    def growth_and_cost(pair: tuple[int, int]) -> tuple[int, int]:
         i, j = pair
+        letters = set(names[i]) | set(names[j])
         kept = set(out).union(*[names[k] for k in range(len(names)) if k not in pair])
-        return size((set(names[i]) | set(names[j])) & kept) - size(names[i]) - size(names[j])
+        return size(letters & kept) - size(names[i]) - size(names[j]), size(letters)
 
     pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
-    return min(pairs, key=growth)
+    return min(pairs, key=growth_and_cost)
 
 
 def _evaluate(operands: list[Tensor], names: list[str], out: str) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.batching.array import extremes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.gather import along, along_arguments, as_vector, window
@@ -306,7 +307,7 @@ def _slices(caller: str, input: Tensor, dim: int, index: Any) -> tuple[int, Tens
     x, index = as_vector(input), as_vector(index)
     n = x._data.shape[d]
     if index._data.size:
-        low, high = int(index._data.min()), int(index._data.max())
+        low, high = map(int, extremes(index._data))
         if low < -n or high >= n:
             raise IndexError(
                 f"{caller}: index {low if low < -n else high} is out of bounds for dimension {dim} with length {n}"

@@ -262,9 +262,7 @@ def solve_triangle(xp, x, y, *, upper, unitriangular=False):
 
 
 @function("linalg.solve_triangular")
-def _solve_triangular(
-    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Tensor:
+def _solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """The solution ``X`` of ``A @ X = B`` (``X @ A = B`` with ``left=False``), where ``A`` is triangular.
 
     The other triangle is not looked at, nor is the diagonal where ``unitriangular`` says it is ones. A zero on the
@@ -396,5 +394,3 @@ def _tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Tensor:
     if count != B._data.size or A._data.size != count * count:
         raise RuntimeError(f"linalg.tensorsolve: A and B do not fit, got {describe(A)} and {describe(B)}")
     return _linalg_solve(A.reshape(count, count), B.reshape(count)).reshape(*shape)
-
-

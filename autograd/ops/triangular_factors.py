@@ -103,7 +103,9 @@ def cholesky_factor_ex(xp, x):
 def not_positive(failure: tuple[str, int]) -> LinAlgError:
     """The error for a matrix that has no Cholesky factor."""
     batch, minor = failure
-    return LinAlgError(f"{batch}the matrix is not positive definite: the leading minor of order {minor} is not positive")
+    return LinAlgError(
+        f"{batch}the matrix is not positive definite: the leading minor of order {minor} is not positive"
+    )
 
 
 @function("linalg.cholesky cholesky")
@@ -190,7 +192,9 @@ def _rows(xp: Any, x: Any, order: Any) -> Any:
 @op(
     vjp={"x": _lu_back},
     check=Samples(
-        lambda rng: [Sample((normal(rng, *s) + 2 * np.eye(*s[-2:])[::-1],)) for s in [(3, 3), (2, 4, 2), (2, 4), (1, 1)]],
+        lambda rng: [
+            Sample((normal(rng, *s) + 2 * np.eye(s[-2], s[-1])[::-1],)) for s in [(3, 3), (2, 4, 2), (2, 4), (1, 1)]
+        ],
     ),
     outputs=("lu", "pivots", "back", "info"),
     differentiable_outputs=1,
@@ -320,9 +324,7 @@ def _lu(A: Tensor, *, pivot: bool = True) -> PLU:
 
 
 @function("linalg.lu_solve")
-def _linalg_lu_solve(
-    LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False
-) -> Tensor:
+def _linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
     """The solution ``X`` of ``A @ X = B``, given what ``lu_factor(A)`` gives.
 
     Args:
@@ -354,7 +356,7 @@ def _linalg_lu_solve(
 
 
 def _adjoint(x: Tensor) -> Tensor:
-    return adjoint(xp_of_tensors, x)  # type: ignore[no-any-return]
+    return adjoint(xp_of_tensors, x)
 
 
 @function("lu_solve")

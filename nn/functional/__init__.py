@@ -5,6 +5,9 @@ from __future__ import annotations
 from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
+from chainrule.autograd.ops.distances import cosine_similarity as cosine_similarity
+from chainrule.autograd.ops.distances import pairwise_distance as pairwise_distance
+from chainrule.autograd.ops.distances import pdist as pdist
 from chainrule.nn.functional.activation import celu as celu
 from chainrule.nn.functional.activation import elu as elu
 from chainrule.nn.functional.activation import gelu as gelu
@@ -37,7 +40,9 @@ from chainrule.nn.functional.adaptive import adaptive_max_pool2d_with_indices as
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d as adaptive_max_pool3d
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool2d as fractional_max_pool2d
+from chainrule.nn.functional.adaptive import fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool3d as fractional_max_pool3d
+from chainrule.nn.functional.adaptive import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import max_unpool1d as max_unpool1d
 from chainrule.nn.functional.adaptive import max_unpool2d as max_unpool2d
 from chainrule.nn.functional.adaptive import max_unpool3d as max_unpool3d

@@ -124,7 +124,7 @@ def cosine_embedding_loss(
 
 def _distance(x: Any, y: Any, p: float, eps: float) -> Any:
     """The p-norm of ``x - y + eps`` over the last dimension."""
-    return FUNCTIONS["norm"](x - y + eps, p, -1)
+    return FUNCTIONS["pairwise_distance"](x, y, p, eps)
 
 
 def _triplet(caller: str, distance: Callable[[Any, Any], Any], inputs: Any, margin: float, swap: bool) -> Any:

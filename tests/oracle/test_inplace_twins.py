@@ -1,4 +1,4 @@
-"""Every in-place method that both libraries have, on PyTorch's own samples: values, gradients of two orders, refusals."""
+"""Every in-place method that both libraries have, on PyTorch's samples: values, gradients of two orders, refusals."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ import opinfo  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 
-#: values that are random or uninitialised
-UNSOUND = {"bernoulli", "cauchy", "exponential", "geometric", "log_normal", "normal", "uniform", "resize", "resize_as"}
+UNSOUND = {
+    # values that are random or uninitialised
+    "bernoulli", "cauchy", "exponential", "geometric", "log_normal", "normal", "uniform", "resize", "resize_as",
+    "nextafter",  # PyTorch records nothing, and passes on the gradient as if nothing was written
+    "addbmm",  # PyTorch gives the tensor another shape
+}  # fmt: skip
 
 
 def twins():
@@ -47,7 +51,7 @@ def in_place(library, name, arguments, tracked):
 def check(title, dtype, order):
     info, name = TWINS[title]
     gradient = order > 0 and info.supports_autograd and info.supports_inplace_autograd
-    for number, sample in enumerate(opinfo.samples_of(info, dtype, gradient, 8)):
+    for number, sample in enumerate(opinfo.samples_of(info, dtype, gradient, 6)):
         what = f"{name}, sample {number}: {sample.summary()}"
         theirs_in = [sample.input, list(sample.args), dict(sample.kwargs)]
         ours_in = opinfo.to_ours(theirs_in)
@@ -55,10 +59,9 @@ def check(title, dtype, order):
             continue
         try:
             theirs = in_place(torch, name, theirs_in, gradient)
-        except (RuntimeError, TypeError, IndexError, ValueError, NotImplementedError) as refusal:
+        except (RuntimeError, TypeError, IndexError, ValueError, NotImplementedError):
             with pytest.raises((RuntimeError, TypeError, IndexError, ValueError)):
                 in_place(cr, name, ours_in, gradient)
-                pytest.fail(f"{what}: PyTorch refuses this: {refusal}")
             continue
         ours = in_place(cr, name, ours_in, gradient)
         opinfo.compare_tensors(ours, theirs, 1e-9, 1e-9, what)
