@@ -108,7 +108,7 @@ def _histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Te
 
 
 def _equal_edges(input: Tensor, low: float, high: float, bins: int, dtype: np.dtype[Any]) -> Any:
-    from chainrule.autograd.creation import linspace  # it imports this package
+    from chainrule.autograd.ranges import linspace  # it imports this package
 
     return linspace(low, high, bins + 1, dtype=dtype, device=input._device)._data  # the same numbers that users get
 
