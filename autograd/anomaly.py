@@ -1,18 +1,23 @@
 """Anomaly mode: says where a NaN or an infinity was made, forward or backward, and with what values.
 
 Forward, the first operation that makes a NaN is blamed (an infinity is no error by itself: a mask is made of them; but
-where a NaN comes from one, the operation that made the infinity is named). Backward, it is the first node that makes a NaN or
-an infinity out of a finite gradient.
+where a NaN comes from one, the operation that made the infinity is named). Backward, it is the first node that makes
+a NaN or an infinity out of a finite gradient.
 """
 
 from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
+import numpy as np
+
+from chainrule.autograd import dtypes
+from chainrule.autograd.batching import base_of
 from chainrule.autograd.calls import argument_names
 from chainrule.autograd.location import locate
 from chainrule.autograd.modes import mode
@@ -25,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class AnomalyError(RuntimeError):
-    """A NaN or an infinity was made; ``node`` is the node that is blamed, ``direction`` ``"forward"`` or ``"backward"``."""
+    """A NaN or an infinity was made. ``node`` is the node to blame, ``direction`` ``"forward"`` or ``"backward"``."""
 
     node: Any = None
     direction = ""
@@ -174,8 +179,6 @@ def _data(value: Any) -> Any:
 
 
 def _has_nan(dtype: Any) -> bool:
-    from chainrule.autograd import dtypes
-
     return dtype in dtypes.DIFFERENTIABLE
 
 
@@ -184,8 +187,6 @@ def _is_bad(device: Any, value: Any) -> bool:
     array = _data(value)
     if array is None or not array.size:
         return False
-    from chainrule.autograd.batching import base_of
-
     xp = base_of(device).xp
     return not bool(xp.all(xp.isfinite(array)))
 
@@ -195,8 +196,6 @@ def _count(device: Any, value: Any) -> tuple[int, int]:
     array = _data(value)
     if array is None or not array.size:
         return 0, 0
-    from chainrule.autograd.batching import base_of
-
     xp = base_of(device).xp
     nans, infs = xp.sum(xp.isnan(array)), xp.sum(xp.isinf(array))
     return int(nans), int(infs)
@@ -209,13 +208,11 @@ def describe_values(device: Any, value: Any) -> str:
     array = _data(array)
     if array is None or not array.size or array.dtype.kind == "c":
         return text
-    from chainrule.autograd.batching import base_of
-
     xp = base_of(device).xp
     nans, infs = _count(device, array)
     usable = xp.isfinite(array)
     if bool(xp.any(usable)):
-        wide = xp.astype(array, "float64") if array.dtype.itemsize == 2 else array
+        wide = xp.astype(array, np.dtype(np.float64)) if array.dtype.itemsize == 2 else array
         low = float(xp.min(xp.where(usable, wide, xp.asarray(float("inf"), dtype=wide.dtype))))
         high = float(xp.max(xp.where(usable, wide, xp.asarray(float("-inf"), dtype=wide.dtype))))
         text += f", min {low:g}, max {high:g}"
@@ -298,7 +295,7 @@ def _sources(tensors: list[Tensor]) -> list[Any]:
 # ---- backward -------------------------------------------------------------------------------------------------------
 
 #: operations that pass on a part of their input and cut the gradient of the rest
-_MASKS = {"where", "masked_fill", "clamp", "maximum", "minimum", "relu"}
+_MASKS = {"where", "clip", "maximum", "minimum", "relu", "index", "index_put"}
 
 _RECIPE = """\
   The gradient that arrived is 0 exactly where the NaN is: this value was masked out by {mask}, but 0 times the infinite
@@ -329,7 +326,7 @@ def _check_backward(node: Any, g: Any, needed: Any, taped: bool) -> tuple[Any, .
     lines += [f"  gradient that arrived: {describe_values(device, p)}" for p in parts]
     lines += [f"  {name}: {text}" for name, text in _kept(node, arguments)]
     lines += [f"  gradient for {edges[i][0]!r}: {describe_values(device, r)}" for i, r in bad]
-    mask = node.metadata.get("masked_by")
+    mask = node.metadata["masked_by"]() if "masked_by" in node.metadata else None
     if mask is not None and len(parts) == 1 and any(_zero_where_bad(device, parts[0], r) for _, r in bad):
         lines.append(_RECIPE.format(mask=_named(mask), op=node.op.label))
     _raise(node, "backward", "\n".join(lines))
@@ -338,7 +335,7 @@ def _check_backward(node: Any, g: Any, needed: Any, taped: bool) -> tuple[Any, .
 
 def _note_masks(node: Any) -> None:
     """Mark what lies before a mask: there, a zero gradient means a value that was not used."""
-    mask = node if node.op.label in _MASKS else node.metadata.get("masked_by")
+    mask = weakref.ref(node) if node.op.label in _MASKS else node.metadata.get("masked_by")
     if mask is not None:
         for edge in node.inputs:
             target = edge.inputs[0] if type(edge).__name__ == "OutputSlot" else edge
@@ -351,8 +348,6 @@ def _zero_where_bad(device: Any, g: Any, result: Any) -> bool:
     before, after = _data(g), _data(result)
     if before is None or after is None or before.shape != after.shape:
         return False
-    from chainrule.autograd.batching import base_of
-
     xp = base_of(device).xp
     return not bool(xp.any(xp.logical_not(xp.isfinite(after)) & (before != 0)))
 

@@ -119,6 +119,7 @@ _HELPERS: dict[str, Any] = {
     "__name__": "chainrule.autograd.generated",  # the module that warnings are said to come from
     "Tensor": Tensor,
     "FLOAT32": np.dtype(np.float32),
+    "generic": np.generic,
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
@@ -140,6 +141,7 @@ _HELPERS: dict[str, Any] = {
     "harmonise": runtime.harmonise,
     "to_floating": runtime.to_floating,
     "on_one_device": runtime.on_one_device,
+    "no_complex": runtime.no_complex,
     "explain": runtime.explain,
     "unbroadcast": runtime.unbroadcast,
     "own_layout": runtime.own_layout,

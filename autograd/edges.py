@@ -14,7 +14,7 @@ from chainrule.autograd.tensor import Tensor
 
 
 class GradientEdge(NamedTuple):
-    """A place in a graph: an output of a node. Stands for the tensor in ``grad`` and ``backward``, without keeping it alive."""
+    """A place in a graph: an output of a node. It stands for the tensor in ``grad`` and ``backward``."""
 
     node: Any
     output_nr: int

@@ -190,7 +190,12 @@ def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
         raise RuntimeError(
             f"{caller}: the gradient must have the shape {tuple(root.shape)} of the tensor, got {tuple(seed.shape)}"
         )
-    if seed._device is not root._device and not seed._device.covers(root._device):
+    if seed._device is not root._device:
+        from chainrule.autograd import batching
+
+        both = batching.together((root, seed))
+        if both is not None:  # inside vmap
+            return _check_seed(caller, *both)
         raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
     if (seed._data.dtype.kind == "c") != (root._data.dtype.kind == "c"):
         raise RuntimeError(
@@ -310,7 +315,7 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     if hooks.tensor:
         t = _shown(node, g)
         for hook in list(hooks.tensor.values()):
-            replaced = hook(t)
+            replaced = _call_hook(node, hook, (t,), t)
             if replaced is not None:
                 if not isinstance(replaced, Tensor) or replaced.shape != t.shape:
                     raise RuntimeError(
@@ -322,7 +327,7 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     if hooks.before:
         given = tuple([_shown(node, a) for a in g]) if many else (_shown(node, g),)
         for hook in list(hooks.before.values()):
-            replaced = hook(given)
+            replaced = _call_hook(node, hook, given, given)
             if replaced is not None:
                 given = replaced if isinstance(replaced, tuple) else (replaced,)
         raw = [_taken(a, create_graph) for a in given]
@@ -335,12 +340,25 @@ def _before(node: Any, g: Any, create_graph: bool) -> Any:
     return g
 
 
+def _call_hook(node: Any, hook: Any, shown: tuple[Any, ...], *arguments: Any) -> Any:
+    """Call a hook, and refuse what it did if it changed a gradient in place: others may hold the same array."""
+    versions = [0 if t is None or t._counter is None else t._counter[0] for t in shown]
+    replaced = hook(*arguments)
+    for t, version in zip(shown, versions, strict=True):
+        if t is not None and t._counter is not None and t._counter[0] != version:
+            raise RuntimeError(
+                f"{node.name()}: a hook changed the gradient it was given in place, which other tensors may share; "
+                f"return the new gradient instead, for example g * 2 for g.mul_(2)"
+            )
+    return replaced
+
+
 def _after(node: Node, results: tuple[Any, ...], g: Any, create_graph: bool) -> tuple[Any, ...]:
     assert node.hooks is not None
     given = tuple([_shown(node, r) for r in results])
     outputs = tuple([_shown(node, a) for a in (g if isinstance(g, list) else [g])])
     for hook in list(node.hooks.after.values()):
-        replaced = hook(given, outputs)
+        replaced = _call_hook(node, hook, (*given, *outputs), given, outputs)
         if replaced is not None:
             given = replaced if isinstance(replaced, tuple) else (replaced,)
     return tuple([_taken(a, create_graph) for a in given])

@@ -32,7 +32,10 @@ def rule_expression(rule: Callable[..., Any]) -> ast.expr | None:
     """
     described = _DESCRIBED.match(rule.__doc__ or "")
     if described is not None:
-        return ast.parse(described[1], mode="eval").body
+        try:
+            return ast.parse(described[1], mode="eval").body
+        except SyntaxError:  # a formula in words or signs of mathematics is shown as it is
+            return None
     code = rule.__code__
     tree = _module_tree(code.co_filename)
     if tree is None:
@@ -124,6 +127,9 @@ def as_text(rule: Callable[..., Any], names: Names) -> str:
     """
     expression = rule_expression(rule)
     if expression is None:
+        described = _DESCRIBED.match(rule.__doc__ or "")
+        if described is not None:
+            return described[1]
         needs = list(inspect.signature(rule).parameters)[1:]
         return f"{rule.__name__.strip('_')}({', '.join(names.get(n, n) for n in needs)})"
     return ast.unparse(_renamed(expression, names))
@@ -144,6 +150,9 @@ def as_latex(rule: Callable[..., Any], names: Names) -> str:
     """
     expression = rule_expression(rule)
     if expression is None:
+        described = _DESCRIBED.match(rule.__doc__ or "")
+        if described is not None:
+            return r"\texttt{" + described[1].replace("_", r"\_").replace("^", r"\^{}") + "}"
         needs = list(inspect.signature(rule).parameters)[1:]
         return _call(rule.__name__.strip("_"), [names.get(n, _word(n)) for n in needs])
     return _Latex().write(_renamed(expression, names), 0)

@@ -108,7 +108,8 @@ class FunctionNode(Node):
                 part = wrap(self.device.xp.zeros(shape, dtype=dtype), self.device)
             elif part is not None:
                 part = conjugated(part, self.device)  # user code sees PyTorch's convention
-                part = part if isinstance(part, Tensor) else wrap(part, self.device)
+                # a copy: backward may change it in place, and other nodes may have been given the same array
+                part = part if isinstance(part, Tensor) else wrap(part.copy(), self.device)
             tensors.append(part)
         found = self.function.backward(self.ctx, *tensors)
         results = list(found) if isinstance(found, tuple) else [found]
@@ -264,7 +265,10 @@ def _pack(
             output = order.get(id(t))
             edge = by_input.get(id(t)) if output is None else None
             version = counter_of(t)
-            array, at = (pack(t._data, t._device, version), None) if mode.saved_hooks and differentiable is not None else (t._data, version[0])
+            array: Any = t._data
+            at: int | None = version[0]
+            if mode.saved_hooks and differentiable is not None:
+                array, at = pack(array, t._device, version), None
             packed.append((array, t._device, version, at, edge, output))
     ctx._to_save = ()
     return tuple(packed)

@@ -72,7 +72,7 @@ class ArrayProtocols:
             )
         if self._data.dtype.kind == "V":
             raise TypeError(f"__cuda_array_interface__: the protocol has no {self.dtype}; convert with .float() first")
-        return self._data.__cuda_array_interface__  # type: ignore[no-any-return]
+        return self._data.__cuda_array_interface__
 
     # ---- the Array API ----------------------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ class ArrayProtocols:
         """
         if stream is not None:
             raise ValueError(f"to_device: stream must be None, got {stream!r}; set the array library's current stream")
-        return self.to(device)  # type: ignore[no-any-return]
+        return self.to(device)
 
     # ---- Python -----------------------------------------------------------------------------------------------------
 
@@ -105,4 +105,4 @@ class ArrayProtocols:
         return bool((self == element).any())
 
     def __reversed__(self: Any) -> Tensor:
-        return self.flip(0) if self._data.ndim else self  # type: ignore[no-any-return]
+        return self.flip(0) if self._data.ndim else self

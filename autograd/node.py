@@ -292,8 +292,8 @@ def stale(node: Node, name: str, saved_at: int, version: Any) -> RuntimeError:
 def freed(node: Node) -> RuntimeError:
     """The error for a second backward through a graph whose saved arrays are gone."""
     return RuntimeError(
-        f"{node.op.label}{_recorded(node)}: trying to backward through the graph a second time, but its saved arrays were freed by the "
-        f"first backward. Call backward(retain_graph=True) the first time if you need both; if the second pass was not "
-        f"meant, a tensor of an earlier step is still in this graph: detach() it."
+        f"{node.op.label}{_recorded(node)}: trying to backward through the graph a second time, but its saved "
+        f"arrays were freed by the first backward. Call backward(retain_graph=True) the first time if you "
+        f"need both; if the second pass was not meant, a tensor of an earlier step is still in this graph: detach() it."
         f"{'' if _recorded(node) else f' {_SWITCH_ON}'}"
     )

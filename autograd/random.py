@@ -6,13 +6,14 @@ functions with PyTorch's names.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from typing import Any
 
 import numpy as np
 
-from chainrule.autograd import dtypes
+from chainrule.autograd import batching, dtypes
 from chainrule.autograd.creation import _finish, _on, _sizes
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import wrap
@@ -149,10 +150,54 @@ def _floating(caller: str, dtype: Any) -> np.dtype[Any]:
     return chosen.dtype
 
 
+def _where(device: Any) -> Device:
+    """Where random numbers are made: inside vmap, at its levels."""
+    return batching.at_active_levels(_on(device)) if batching.active.levels else _on(device)
+
+
+def _draw_in_vmap(
+    kind: Any, device: Device, shape: tuple[int, ...], generator: Generator | None, *args: Any
+) -> Any:
+    """A draw for one element of the batch: the same for all, or another one for each, as vmap was told."""
+    levels = batching.active.levels
+    if any(level.randomness == "error" for level in levels):
+        raise RuntimeError(
+            "vmap: a random function was called; say what is meant by vmap(..., randomness='different') (other numbers "
+            "for each element of the batch) or randomness='same'"
+        )
+    if any(type(a) is batching.BatchedArray for a in args):
+        if kind is not definitions.bernoulli:
+            raise RuntimeError("vmap: the parameters of a random function cannot differ over the batch")
+        (probability,) = args
+        return _draw(definitions.uniform, device, shape, generator) < probability
+    different = [level for level in levels if level.randomness == "different"]  # outermost first
+    base = batching.base_of(device)
+    key, stream = (default_generator if generator is None else generator).next_stream()
+    with base.backend.device_context(base.index or 0):
+        array = kind(base.backend, key, stream, (*[level.size for level in different], *shape), *args)
+    return batching.drawn(array, different, device)
+
+
 def _draw(kind: Any, device: Device, shape: tuple[int, ...], generator: Generator | None, *args: Any) -> Any:
+    levels = batching.active.levels
+    if levels:
+        return _draw_in_vmap(kind, device, shape, generator, *args)
     key, stream = (default_generator if generator is None else generator).next_stream()
     with device.backend.device_context(device.index or 0):
         return kind(device.backend, key, stream, shape, *args)
+
+
+def _numbers(caller: str, device: Device, shape: tuple[int, ...], generator: Generator | None, dtype: Any) -> Any:
+    """Uniform or normal numbers; complex ones are drawn as pairs of real ones."""
+    kind = definitions.uniform if caller == "rand" else definitions.normal
+    chosen = None if dtype is None else dtypes.as_dtype(dtype)
+    if chosen is None or not chosen.is_complex:
+        return _draw(kind, device, shape, generator, _floating(caller, dtype))
+    real = np.dtype(np.float32 if chosen == dtypes.complex64 else np.float64)
+    pairs = _draw(kind, device, (*shape, 2), generator, real)
+    if kind is definitions.normal:
+        pairs *= math.sqrt(0.5)
+    return device.xp.complex_of_parts(pairs)
 
 
 @function(method=False)
@@ -165,15 +210,15 @@ def rand(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Uniform random numbers in [0, 1).
+    """Uniform random numbers in [0, 1); of complex dtypes both parts.
 
     Example:
         >>> import chainrule as cr
         >>> cr.rand(2, 3).shape
         (2, 3)
     """
-    where = _on(device)
-    array = _draw(definitions.uniform, where, _sizes("rand", size), generator, _floating("rand", dtype))
+    where = _where(device)
+    array = _numbers("rand", where, _sizes("rand", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 
@@ -187,15 +232,15 @@ def randn(
     layout: Any = None,
     pin_memory: bool = False,
 ) -> Tensor:
-    """Normal random numbers of mean 0 and variance 1.
+    """Normal random numbers of mean 0 and variance 1; of complex dtypes each part has variance 1/2.
 
     Example:
         >>> import chainrule as cr
         >>> cr.randn(2, 3).shape
         (2, 3)
     """
-    where = _on(device)
-    array = _draw(definitions.normal, where, _sizes("randn", size), generator, _floating("randn", dtype))
+    where = _where(device)
+    array = _numbers("randn", where, _sizes("randn", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
 
@@ -231,7 +276,7 @@ def randint(
         raise TypeError(f"randint: expected (high, size) or (low, high, size), got {bounds} {named or ''}")
     if not low < high:
         raise RuntimeError(f"randint: low must be below high, got low={low}, high={high}")
-    where = _on(device)
+    where = _where(device)
     spec = np.dtype(np.int64) if dtype is None else dtypes.as_dtype(dtype).dtype
     drawn = np.dtype(np.int64) if dtypes.category(spec) != 1 else spec
     array = _draw(definitions.integers, where, _sizes("randint", (size,)), generator, int(low), int(high), drawn)
@@ -258,7 +303,7 @@ def randperm(
     """
     if n < 0:
         raise RuntimeError(f"randperm: n must not be negative, got {n}")
-    where = _on(device)
+    where = _where(device)
     key, stream = (default_generator if generator is None else generator).next_stream()
     order = definitions.permutation(where.backend, key, stream, int(n))
     t = wrap(order, where)
@@ -337,4 +382,5 @@ def randint_like(
 
 def keep_mask(like: Tensor, keep: float, generator: Generator | None = None) -> Tensor:
     """A bool tensor of the size of ``like``, true with probability ``keep``; for dropout."""
-    return wrap(_draw(definitions.keep_mask, like._device, tuple(like._data.shape), generator, keep), like._device)
+    device = _where(like._device)
+    return wrap(_draw(definitions.keep_mask, device, tuple(like._data.shape), generator, keep), device)

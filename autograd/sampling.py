@@ -18,7 +18,7 @@ from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import integers
 from chainrule.autograd.public import function, method_only
-from chainrule.autograd.random import Generator, _draw, _floating, default_generator, randn
+from chainrule.autograd.random import Generator, _draw, _floating, _numbers, default_generator, randn
 from chainrule.autograd.runtime import cast, describe, wrap
 from chainrule.autograd.samples import Sample, Samples
 from chainrule.autograd.samples import normal as spread_values
@@ -239,8 +239,7 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Gen
     """Normal random numbers in the place of every element."""
     if std < 0:
         raise RuntimeError(f"normal_: std must not be negative, got {std}")
-    dtype = _floating("normal_", self.dtype)
-    array = _draw(definitions.normal, self._device, tuple(self._data.shape), generator, dtype)
+    array = _numbers("randn", self._device, tuple(self._data.shape), generator, self.dtype)
     return _fill("normal_", self, (wrap(array, self._device) * std + mean)._data)
 
 

@@ -153,8 +153,8 @@ def saved_value(node: Any, name: str) -> Any:
 
 
 class saved_tensors_hooks:
-    """Keep what is saved for the backward pass by hooks: ``pack_hook(tensor)`` gives what to keep, ``unpack_hook`` of that
-    the tensor again.
+    """Keep what is saved for the backward pass by hooks: ``pack_hook(tensor)`` gives what to keep, ``unpack_hook``
+    of that the tensor again.
 
     Every tensor that an operation recorded inside saves goes through them, a custom Function's too. The unpack hook
     runs each time the tensor is needed. Where the pack hook keeps the tensor itself, in-place changes are noticed

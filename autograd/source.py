@@ -57,6 +57,26 @@ def _any_tracked(op: Op, arguments: list[str]) -> str:
     )
 
 
+#: ops that compare numbers, or are defined by such: complex numbers have no order, though the array libraries give them
+#: one (by real, then imaginary parts)
+_REAL = frozenset(
+    """
+    less less_equal greater greater_equal maximum minimum fmax fmin max min argmax argmin argsort
+    argument_of_cummax argument_of_cummin argument_of_median argument_of_mode median_of_all bisect clip sign round step
+    isposinf isneginf softmax log_softmax relu leaky_relu elu softplus hardtanh hardsigmoid hardswish hardshrink
+    softshrink threshold logsigmoid rectify_by_weight gelu mish max_pool2d max_pool2d_pick window_argmax logit
+    class_cross_entropy soft_cross_entropy logistic_cross_entropy binary_cross_entropy mean_squared_error
+    standardise batch_norm copysign
+    """.split()
+)
+
+#: attributes that forwards compute with
+NUMBERS = frozenset({
+    "alpha", "beta", "correction", "eps", "exponent", "input_scale", "lambd", "max", "min", "nan", "neginf",
+    "negative_slope", "posinf", "scale", "threshold", "value",
+})  # fmt: skip
+
+
 def apply_lines(op: Op) -> list[str]:
     """The lines of the function that users and rules call."""
     parameters = [local_name(p) + ("=None" if p in op.optional else "") for p in op.parameters]
@@ -69,6 +89,9 @@ def apply_lines(op: Op) -> list[str]:
         tensors = ", ".join(local_name(p) for p in op.parameters)
         given += ["    if out is not None:"]
         given += [f"        return write_out({op.label!r}, OP.apply, ({tensors},), {{}}, out)"]
+    for a in op.attributes:
+        if a in NUMBERS:  # NumPy's numbers are not weak in NumPy: float32 times np.float64 is float64
+            given += [f"    if isinstance({a}, generic):", f"        {a} = {a}.item()"]
     lines = [f"def {op.name}({', '.join(parameters)}):", *given]
     lines += ["    " + line for line in [*_check_arguments(op), *_edges(op), *_forward(op), *_wrap(op)]]
     return lines
@@ -110,6 +133,8 @@ def _check_arguments(op: Op) -> list[str]:
                 "    if t._device is not device:",
                 f"        return on_one_device(OP, {_all_arguments(op)})",
             ]
+    if op.name in _REAL:
+        lines += [f"if {first}._data.dtype.kind == 'c':", f"    raise no_complex(OP, {first})"]
     return lines
 
 

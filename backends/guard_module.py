@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -180,7 +181,15 @@ def _nonzero(a: Any) -> Any:
     return np.nonzero(a if a.ndim else a.reshape(1))
 
 
+def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+    with warnings.catch_warnings():  # of no elements NumPy warns, CuPy does not
+        if not a.size:
+            warnings.simplefilter("ignore", RuntimeWarning)
+        return np.mean(a, axis, dtype, out, keepdims)
+
+
 _SUBSTITUTES: dict[str, Any] = {
+    "cupy.mean": _mean,
     "cupy.take": _take,
     "cupy.take_along_axis": _take_along_axis,
     "cupy.repeat": _repeat,

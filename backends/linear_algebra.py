@@ -36,18 +36,18 @@ def _indices(shape: tuple[int, ...]) -> Any:
 
 
 def _of_halves(method: Callable[..., Any]) -> Callable[..., Any]:
-    """float16, for which no library has a factorization, in float32; the results as float16 again."""
-
-    def narrow(a: Any) -> Any:
-        return a.astype(np.float16) if a.dtype == np.float32 else a
+    """2-byte floats, for which no library has a factorization, in float32; the results rounded again."""
 
     @functools.wraps(method)
     def call(self: LinearAlgebra, x: Any, *rest: Any) -> Any:
-        if x.dtype != np.float16:
+        half = x.dtype
+        if half.itemsize != 2:
             return method(self, x, *rest)
-        wide = [a.astype(np.float32) if getattr(a, "dtype", None) == np.float16 else a for a in (x, *rest)]
+        wide = [a.astype(np.float32) if getattr(a, "dtype", None) == half else a for a in (x, *rest)]
         result = method(self, *wide)
-        return tuple([narrow(a) for a in result]) if isinstance(result, tuple) else narrow(result)
+        results = result if isinstance(result, tuple) else (result,)
+        narrow = tuple([a.astype(half) if a.dtype == np.float32 else a for a in results])
+        return narrow if isinstance(result, tuple) else narrow[0]
 
     return call
 
@@ -235,6 +235,7 @@ class LinearAlgebra:
         made = self._one_by_one(_geqrf_of_one, x)
         return made[0], made[1]
 
+    @_of_halves
     def ldl_factor(self, x: Any, hermitian: bool) -> tuple[Any, Any, Any]:
         """LAPACK's compact LDL of the lower triangle, its pivots, and info."""
         made = self._one_by_one(lambda a: _ldl_of_one(a, hermitian), x)
@@ -248,6 +249,7 @@ class LinearAlgebra:
             order[at] = _order_of_one(host[at] - 1, rows)
         return self._from_host(order)
 
+    @_of_halves
     def ldl_solve(self, x: Any, pivots: Any, y: Any, hermitian: bool) -> Any:
         """``z`` with ``A @ z = y`` where x and pivots are the LDL of A."""
         if 0 in y.shape:

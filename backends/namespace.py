@@ -4,7 +4,7 @@ There is one :class:`ArrayNamespace` per backend. ``xp.f`` is, in this order,
 
 1. the kernel that the backend registered for the op ``f``,
 2. the function ``f`` of the Python Array API standard 2024.12, taken from the backend's array module
-   (or a thin shim where that module differs; factorizations of matrices are in ``xp.linalg``),
+   (or a thin shim where that module differs; ``xp.linalg`` has factorizations, ``xp.fft`` Fourier transforms),
 3. the forward of the op ``f`` as it was declared in ``chainrule.autograd.ops``.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from chainrule.backends.fourier import Fourier
 from chainrule.backends.integers import integer_functions
 from chainrule.backends.linear_algebra import LinearAlgebra
 from chainrule.backends.shims import memory_shims, standard_shims
@@ -66,6 +67,7 @@ class ArrayNamespace:
             setattr(self, function, shim)
 
         self.linalg = LinearAlgebra(module)
+        self.fft = Fourier(module)
         for op, forward in FORWARDS.items():
             self.bind(op, forward)
         _NAMESPACES.append(self)

@@ -63,7 +63,10 @@ def standard_shims(m: Any) -> Shims:
             if x.ndim > 1:
                 raise ValueError(f"cumulative_*: expected axis for an array of {x.ndim} dimensions, got None")
             axis = 0
-        result = function(x, axis=axis, dtype=dtype)
+        half = dtype is None and x.dtype.itemsize == 2 and x.dtype.kind not in "iu"
+        # in 2 bytes a running sum would stop growing at 2048 or 256
+        result = function(x, axis=axis, dtype=np.float32 if half else dtype)
+        result = result.astype(x.dtype) if half else result
         if include_initial:
             shape = list(result.shape)
             shape[axis] = 1
@@ -94,21 +97,23 @@ def standard_shims(m: Any) -> Shims:
     def running_minimum(x: Any, /, *, axis: int) -> Any:
         return _running(m.minimum, x, axis)
 
-    def _complex_logaddexp(x: Any, y: Any) -> Any:
-        # as PyTorch does: relative to the larger one, so that its imaginary part is not wrapped into (-pi, pi]
-        swap = x.real < y.real
-        top, low = m.where(swap, y, x), m.where(swap, x, y)
-        nothing = top.real == -np.inf
-        return m.where(nothing, top, m.log1p(m.exp(m.where(nothing, m.zeros_like(low), low - top))) + top)
+    def logaddexp(x: Any, y: Any, /) -> Any:
+        if x.dtype.kind != "c":
+            return m.logaddexp(x, y)
+        first = x.real >= y.real
+        top, low = m.where(first, x, y), m.where(first, y, x)
+        same = (top.real == low.real) & m.isinf(top.real)  # inf - inf would be nan
+        return m.where(same, top, top + m.log1p(m.exp(m.where(same, m.zeros_like(low), low - top))))
 
     def running_logaddexp(x: Any, /, *, axis: int) -> Any:
         if x.dtype.kind != "c":
             return _running(m.logaddexp, x, axis)
-        moved = m.moveaxis(x, axis, 0)
-        rows = [moved[0, ...]] if x.size else []
-        for i in range(1, x.shape[axis] if x.size else 0):  # in order: how often an angle wraps depends on it
-            rows.append(_complex_logaddexp(rows[-1], moved[i, ...]))
-        return m.moveaxis(m.stack(rows), 0, axis) if rows else m.copy(x)
+        # one after the other: in another order imaginary parts could differ by 2 pi
+        out = m.copy(x)
+        rows = m.moveaxis(out, axis, 0)
+        for i in range(1, rows.shape[0]):
+            rows[i, ...] = logaddexp(rows[i - 1], rows[i])
+        return out
 
     def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
         # Array API 2024.12: a stable descending sort keeps the order of equal elements.
@@ -148,6 +153,7 @@ def standard_shims(m: Any) -> Shims:
         "sort": sort,
         "cumulative_sum": cumulative_sum, "cumulative_prod": cumulative_prod, "clip": clip, "vecdot": vecdot,
         "running_maximum": running_maximum, "running_minimum": running_minimum, "running_logaddexp": running_logaddexp,
+        "logaddexp": logaddexp,
         "count_nonzero": count_nonzero, "unstack": unstack, "isdtype": isdtype, "finfo": finfo,
     }  # fmt: skip
     if m is not np:  # CuPy calls the parameter newshape

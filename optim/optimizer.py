@@ -8,7 +8,7 @@ from typing import Any
 from chainrule.autograd.modes import enable_grad
 from chainrule.autograd.node import Leaf
 from chainrule.autograd.op import traced
-from chainrule.autograd.runtime import describe, wrap
+from chainrule.autograd.runtime import bump, describe, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.pool import parallel
 from chainrule.optim import plan as planning
@@ -189,7 +189,7 @@ class Optimizer:
                     array = p._data
                     array -= self.update(xp, array, grads[i]._data, state, settings)
                     if p._counter is not None:
-                        p._counter[0] += 1
+                        bump(p)
             for chunk in chunks:
                 self._advance(chunk, [grads[i]._data for i in chunk.places], settings)
         return loss
@@ -219,7 +219,7 @@ class Optimizer:
                 array -= delta[start:end].reshape(array.shape)
         for p in params:
             if p._counter is not None:  # something saved it, and must notice the change
-                p._counter[0] += 1
+                bump(p)
 
     def _advance_blocks(self, chunk: Chunk, p: Any, g: Any, group: dict[str, Any]) -> None:
         """An update of one large tensor in pieces: each stays in the cache until it is done, and takes any core."""

@@ -8,7 +8,7 @@ A line of ``UNARY`` is ``x -> result``, of ``BINARY`` ``x1 x2 -> result``. Names
     B, S    magnitude above 1, below 1 (not 0)     T    every number, infinities too, no NaN
     O, E    odd integers above 0; positive numbers that are no odd integers
 
-A result is a number, an expression of ``x``, ``x1``, ``x2``, or alternatives between ``|``; ``~`` marks an approximation.
+A result is a number, an expression of ``x``, ``x1``, ``x2``, or alternatives between ``|``; ``~``: approximately.
 ``COMPLEX`` has ``real imag -> real imag``, where ``?`` before a part leaves its sign open.
 """
 
@@ -41,7 +41,8 @@ UNARY = {
     "round": "3 -> 3; -2 -> -2; 0.5 -> +0; 1.5 -> 2; 2.5 -> 2; -0.5 -> -0; -1.5 -> -2; +inf -> +inf; -inf -> -inf; "
     "+0 -> +0; -0 -> -0; nan -> nan",
     "sign": "L -> -1; Z -> 0; G -> 1; nan -> nan",
-    "signbit": "+0 -> False; -0 -> True; +inf -> False; -inf -> True; P -> False; N -> True; nan -> False; -nan -> True",
+    "signbit": "+0 -> False; -0 -> True; +inf -> False; -inf -> True; P -> False; N -> True; nan -> False; "
+    "-nan -> True",
     "sin": "nan -> nan; +0 -> +0; -0 -> -0; I -> nan",
     "sinh": "nan -> nan; +0 -> +0; -0 -> -0; +inf -> +inf; -inf -> -inf",
     "sqrt": "nan -> nan; L -> nan; +0 -> +0; -0 -> -0; +inf -> +inf",
@@ -92,8 +93,8 @@ N +inf -> -0|-1; N -inf -> +0; P P -> floor(x1/x2); N N -> floor(x1/x2); P N -> 
 I A -> +inf; A I -> +inf; Z T -> abs(x2); T Z -> abs(x1); F nan -> nan; nan F -> nan; nan nan -> nan;
 3 4 -> ~5; 3e30 4e30 -> ~5e30; 3e-30 4e-30 -> ~5e-30
 """,
-    "logaddexp": "nan A -> nan; A nan -> nan; +inf T -> +inf; T +inf -> +inf; -inf -inf -> -inf; -inf P -> x2; -inf N -> x2; "
-    "500 500 -> ~500 + log(2)",
+    "logaddexp": "nan A -> nan; A nan -> nan; +inf T -> +inf; T +inf -> +inf; -inf -inf -> -inf; -inf P -> x2; "
+    "-inf N -> x2; 500 500 -> ~500 + log(2)",
     "maximum": "nan A -> nan; A nan -> nan; +inf T -> +inf; -inf F -> x2",
     "minimum": "nan A -> nan; A nan -> nan; -inf T -> -inf; +inf F -> x2",
     "multiply": """
@@ -102,7 +103,8 @@ G +inf -> +inf; G -inf -> -inf; L +inf -> -inf; L -inf -> +inf; +0 P -> +0; +0 N
 +0 +0 -> +0; +0 -0 -> -0; -0 -0 -> +0; P P -> ~x1*x2; N N -> ~x1*x2; P N -> ~x1*x2; N P -> ~x1*x2
 """,
     "nextafter": "nan A -> nan; A nan -> nan; -0 +0 -> +0; +0 -0 -> -0; 1.5 1.5 -> 1.5",
-    "not_equal": "nan A -> True; A nan -> True; +inf -inf -> True; -inf +inf -> True; F F -> x1 != x2; +inf +inf -> False",
+    "not_equal": "nan A -> True; A nan -> True; +inf -inf -> True; -inf +inf -> True; F F -> x1 != x2; "
+    "+inf +inf -> False",
     "pow": """
 F nan -> nan if x1 != 1 else 1; I nan -> nan; A +0 -> 1; A -0 -> 1; nan G -> nan; nan L -> nan; B +inf -> +inf;
 B -inf -> +0; 1 I -> 1; -1 I -> 1; 1 T -> 1; S +inf -> +0; S -inf -> +inf; Z +inf -> +0; Z -inf -> +inf; +inf G -> +inf;
@@ -111,8 +113,9 @@ B -inf -> +0; 1 I -> 1; -1 I -> 1; 1 T -> 1; S +inf -> +0; S -inf -> +inf; Z +in
 N -1.5 -> nan
 """,
     "remainder": """
-nan A -> nan; A nan -> nan; I I -> nan; Z Z -> nan; +0 G -> +0; -0 G -> +0; +0 L -> -0; -0 L -> -0; G Z -> nan; L Z -> nan;
-I P -> nan; I N -> nan; P +inf -> x1; P -inf -> x2; N +inf -> x2; N -inf -> x1; P P -> ~x1 % x2; N N -> ~x1 % x2;
+nan A -> nan; A nan -> nan; I I -> nan; Z Z -> nan; +0 G -> +0; -0 G -> +0; +0 L -> -0; -0 L -> -0; G Z -> nan;
+L Z -> nan; I P -> nan; I N -> nan; P +inf -> x1; P -inf -> x2; N +inf -> x2; N -inf -> x1; P P -> ~x1 % x2;
+N N -> ~x1 % x2;
 P N -> ~x1 % x2; N P -> ~x1 % x2
 """,
 }
@@ -171,8 +174,8 @@ nan nan -> nan nan
 +inf P -> inf*cos(b) inf*sin(b); +inf +inf -> ?+inf nan; +inf nan -> ?+inf nan; nan +0 -> nan +0; nan P -> nan nan;
 nan N -> nan nan; nan nan -> nan nan
 """,
-    # this version of the standard has the two cases of an infinite real and a finite imaginary part wrong (both contradict
-    # its own note on conjugates and branch cuts "following C99"): they stand here as C99 has them, and as it says since
+    # this version of the standard has the two cases of an infinite real and a finite imaginary part wrong (its own note
+    # on branch cuts says "follow C99"): they stand here as C99 has them
     "sqrt": """
 Z +0 -> +0 +0; A +inf -> +inf +inf; F nan -> nan nan; -inf P -> +0 +inf; +inf P -> +inf +0; -inf nan -> nan ?+inf;
 +inf nan -> +inf nan; nan F -> nan nan; nan nan -> nan nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import operator
@@ -246,10 +247,11 @@ def test_dtypes_of_sums(name):
 # ---- special cases --------------------------------------------------------------------------------------------------
 
 P, N = [1.5, 0.25, 3.0], [-1.5, -0.25, -3.0]
-Z, I = [0.0, -0.0], [math.inf, -math.inf]
+ZEROS, INFINITIES = [0.0, -0.0], [math.inf, -math.inf]
 SETS = {
-    "P": P, "N": N, "Z": Z, "I": I, "F": P + N + Z, "G": [*P, math.inf], "L": [*N, -math.inf],
-    "A": P + N + Z + I + [math.nan], "T": P + N + Z + I, "B": [1.5, -1.5, 3.0, -3.0], "S": [0.25, -0.25],
+    "P": P, "N": N, "Z": ZEROS, "I": INFINITIES, "F": P + N + ZEROS, "G": [*P, math.inf], "L": [*N, -math.inf],
+    "A": P + N + ZEROS + INFINITIES + [math.nan], "T": P + N + ZEROS + INFINITIES,
+    "B": [1.5, -1.5, 3.0, -3.0], "S": [0.25, -0.25],
     "O": [1.0, 3.0], "E": [0.5, 2.0, 4.0],
 }  # fmt: skip
 FLOATS = ["float32", "float64"]
@@ -262,7 +264,8 @@ def values(word):
 
 
 def lines(table):
-    return [tuple(side.split() for side in line.split("->")) for line in table.replace("\n", " ").split(";") if line.strip()]
+    rows = [line for line in table.replace("\n", " ").split(";") if line.strip()]
+    return [tuple(side.split() for side in row.split("->")) for row in rows]
 
 
 def floor(x):
@@ -598,7 +601,8 @@ def test_from_dlpack():
 def test_meshgrid():
     a, b = xp.arange(2), xp.arange(3)
     for indexing in ("xy", "ij"):
-        for mine, other in zip(xp.meshgrid(a, b, indexing=indexing), np.meshgrid(value(a), value(b), indexing=indexing)):
+        host = np.meshgrid(value(a), value(b), indexing=indexing)
+        for mine, other in zip(xp.meshgrid(a, b, indexing=indexing), host, strict=True):
             np.testing.assert_array_equal(value(mine), other)
     with pytest.raises(ValueError, match="indexing must be"):
         xp.meshgrid(a, b, indexing="yx")
@@ -798,11 +802,11 @@ X = np.array([[0.3, 0.6, 0.4], [0.5, 0.2, 0.7]])
 RECORDED = {
     **{
         name: getattr(xp, name)
-        for name in "abs acos asin asinh atan atanh cos cosh exp expm1 log log1p log2 log10 negative positive reciprocal "
-        "sin sinh square sqrt tan tanh real conj sum prod mean std var max min sort".split()
+        for name in "abs acos asin asinh atan atanh cos cosh exp expm1 log log1p log2 log10 negative positive "
+        "reciprocal sin sinh square sqrt tan tanh real conj sum prod mean std var max min sort".split()
     },
     **{
-        name: lambda x, f=getattr(xp, name): f(x, 0.5 * x + 0.3)
+        name: functools.partial(lambda f, x: f(x, 0.5 * x + 0.3), getattr(xp, name))
         for name in "add atan2 divide hypot logaddexp maximum minimum multiply pow subtract".split()
     },
     "remainder": lambda x: xp.remainder(x, 0.5 * x + 0.17),

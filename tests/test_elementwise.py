@@ -135,6 +135,17 @@ def test_special_functions_work_in_half_precision():
         assert f(x).dtype == cr.float16
 
 
+def test_the_numbers_for_infinities_are_those_of_the_dtype():
+    for dtype, largest in [
+        (cr.float16, 65504.0),
+        (cr.bfloat16, 3.3895313892515355e38),
+        (cr.float64, 1.7976931348623157e308),
+    ]:
+        x = cr.tensor([float("inf"), float("-inf"), float("nan")], dtype=dtype)
+        assert cr.nan_to_num(x).tolist() == [largest, -largest, 0.0]
+    assert cr.nan_to_num(cr.tensor([1, 2])).tolist() == [1, 2]
+
+
 def test_where_as_a_method_keeps_the_tensor_where_the_condition_holds():
     x = cr.tensor([1.0, 2.0])
     assert x.where(x > 1, 0.0).tolist() == cr.where(x > 1, x, 0.0).tolist() == [0.0, 2.0]

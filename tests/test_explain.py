@@ -116,7 +116,9 @@ def test_every_rule_has_a_formula_in_text_and_latex():
     for op in OPS.values():
         for argument, rule in op.rules.items():
             text = formulas.as_text(rule, {})
-            ast.parse(text)
+            assert text.strip()
+            if formulas.rule_expression(rule) is not None:
+                ast.parse(text)
             latex = formulas.as_latex(rule, {})
             assert latex.count("{") == latex.count("}"), (op, argument, latex)
             assert not re.search(r"\bxp\b", text), (op, argument, text)

@@ -1,4 +1,4 @@
-"""NumPy meets Tensors: functions, operators, conversion, DLPack, copies; every trap that users of other engines fell into."""
+"""NumPy meets Tensors: functions, operators, conversion, DLPack, copies, and the traps that others fell into."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 import chainrule as cr
 from chainrule.autograd import numpy_functions
 from chainrule.autograd.numpy_ufuncs import COVERED
+from chainrule.autograd.op import OPS
 from chainrule.autograd.public import FUNCTIONS
 from chainrule.utils import dlpack
 
@@ -32,7 +33,7 @@ def value(x):
     return x.numpy(force=True) if isinstance(x, cr.Tensor) else np.asarray(x)
 
 
-# ---- dtypes: a float32 tensor stays float32 ---------------------------------------------------------------------------
+# ---- dtypes: a float32 tensor stays float32 --------------------------------------------------------------------------
 
 #: what NumPy makes float64 of a float32 array
 WIDENERS = [np.float64(2), np.array(2.0), np.sqrt(10), np.int64(3), 2.0, 3, True, np.bool_(True), np.array(3)]
@@ -56,6 +57,24 @@ def test_every_float_dtype_survives_scale_factors_and_counts(dtype):
     assert y.dtype == dtype
     y.backward()
     assert x.grad.dtype == dtype
+
+
+def number_samples():
+    """Every op that takes a float beside its tensors, with the samples of its declaration."""
+    rng = np.random.default_rng(0)
+    for name, op in OPS.items():
+        for sample in op.check.make(rng):
+            if any(isinstance(v, float) for v in sample.kwargs.values()):
+                yield pytest.param(op, sample, id=f"{name}-{sample}")
+
+
+@pytest.mark.parametrize(("op", "sample"), list(number_samples()))
+def test_numbers_of_numpy_do_not_widen_inside_ops(op, sample):
+    attributes = {k: np.float64(v) if isinstance(v, float) else v for k, v in sample.kwargs.items()}
+    arrays = [None if a is None else a.astype(np.float32) if a.dtype == np.float64 else a for a in sample.args]
+    tensors = [None if a is None else t(a, requires_grad=op.differentiable and a.dtype == np.float32) for a in arrays]
+    for result in flat(op.apply(*tensors, **attributes)):
+        assert result.dtype != cr.float64
 
 
 def test_dtypes_that_surprised_others():
@@ -85,7 +104,7 @@ def test_gradients_of_reductions_stay_float32(name):
     assert cr.autograd.grad(result.sum(), x)[0].dtype == cr.float32
 
 
-# ---- ufuncs -----------------------------------------------------------------------------------------------------------
+# ---- ufuncs ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", sorted(COVERED))
@@ -136,7 +155,7 @@ def test_methods_of_ufuncs():
     x = leaf()
     a = value(x)
     for ufunc in (np.add, np.multiply, np.maximum, np.minimum):
-        for keywords in ({}, {"axis": 1}, {"axis": None}, {"axis": (0, 1), "keepdims": True}, {"axis": 1, "keepdims": True}):
+        for keywords in ({}, {"axis": 1}, {"axis": None}, {"axis": (0, 1), "keepdims": True}):
             result = ufunc.reduce(x, **keywords)
             np.testing.assert_allclose(value(result), ufunc.reduce(a, **keywords))
             assert result.requires_grad and result.shape == np.shape(ufunc.reduce(a, **keywords))
@@ -223,11 +242,11 @@ def test_arrays_do_not_meet_tensors_of_other_devices():
     assert (np.float64(2) * x).tolist() == [2.0, 2.0]  # numbers have no place
 
 
-# ---- functions ----------------------------------------------------------------------------------------------------------
+# ---- functions -------------------------------------------------------------------------------------------------------
 
 A = np.array([[0.3, 0.7, 0.9], [0.5, 0.2, 0.4]])
 S = np.array([[2.0, 0.5], [0.5, 1.0]])
-#: NumPy function by name -> arguments; `...` stands for the tensor, S where the function needs a square matrix
+#: NumPy function by name -> arguments; `...` stands for the tensor, an array in its place is made one (square matrices)
 CALLS = {
     "sum": [(...,), (..., 0), {"axis": (0, 1), "keepdims": True}],
     "prod": [(...,), (..., 1), (..., (0, 1))],
@@ -337,6 +356,14 @@ CALLS = {
     "fft.fft2": [(...,)],
     "fft.fftn": [(...,)],
     "fft.fftshift": [(...,)],
+    "fft.ifftshift": [(...,), (..., 1)],
+    **{f"fft.{name}": [(...,)] for name in "hfft ihfft irfft ifft2 rfft2 irfft2 ifftn rfftn irfftn".split()},
+    "linalg.qr": [(S,), (S, "complete")],
+    "linalg.eigh": [(S,)],
+    "linalg.eig": [(S,)],
+    "linalg.eigvals": [(S,), (np.array([[0.0, 1.0], [-1.0, 0.5]]),)],
+    "linalg.matrix_transpose": [(...,)],
+    "linalg.multi_dot": [((..., A.T, A),)],
 }
 
 
@@ -348,8 +375,8 @@ def fill(arguments, tensor):
             filled.append(tensor)
         elif isinstance(v, tuple) and ... in v[:1]:
             filled.append(fill(v, tensor))
-        elif v is S and i == 0:
-            filled.append(t(S, requires_grad=True) if isinstance(tensor, cr.Tensor) else S)
+        elif isinstance(v, np.ndarray) and i == 0:
+            filled.append(t(v, requires_grad=True) if isinstance(tensor, cr.Tensor) else v)
         else:
             filled.append(v)
     return tuple(filled)
@@ -410,6 +437,14 @@ def test_there_are_more_than_eighty_functions():
         np.split(t([1.0, 2.0, 3.0]), 2)
 
 
+def test_the_page_lists_what_is_covered(checkout):
+    np.sum(t([1.0]))
+    blocks = (checkout / "docs" / "numpy.md").read_text().split("```")[1::2]
+    ufuncs, functions = [set(block.removeprefix("text").split()) for block in blocks]
+    assert ufuncs == {*COVERED, "divmod"}
+    assert functions == {numpy_functions.label_of(f).removeprefix("np.") for f in numpy_functions.TABLE}
+
+
 def test_numpy_functions_mean_numpys():
     x = t([1.0, 2.0, 4.0, 7.0])
     assert abs(np.std(x).item() - np.std([1, 2, 4, 7])) < 1e-6 and np.std(x).item() != x.std().item()
@@ -418,7 +453,7 @@ def test_numpy_functions_mean_numpys():
     assert np.mean(t([1, 2])).item() == 1.5  # PyTorch's mean refuses integers
 
 
-# ---- conversion ---------------------------------------------------------------------------------------------------------
+# ---- conversion ------------------------------------------------------------------------------------------------------
 
 
 def test_asarray_shares_memory_and_honours_copy():
@@ -445,6 +480,18 @@ def test_asarray_refuses_to_drop_a_graph_or_to_copy_from_a_device():
     x = leaf([1.0, 2.0])
     np.array(x.numpy(force=True))[0] = 5.0
     assert x.tolist() == [1.0, 2.0]
+
+
+def test_tensors_as_indices_and_elements_of_arrays():
+    a = np.arange(4.0)
+    assert a[t([2, 0])].tolist() == [2.0, 0.0] and a[t(3)] == 3.0
+    assert a[t([True, False, False, True])].tolist() == [0.0, 3.0]
+    a[0], a[1:3] = t(9.0), t([7.0, 8.0])
+    assert a.tolist() == [9.0, 7.0, 8.0, 3.0]
+    assert np.array([t(1.0), t(2.0)]).tolist() == [1.0, 2.0]
+    for value_of in (leaf(0.5), leaf([0.5, 0.5])):
+        with pytest.raises(RuntimeError, match=r"requires grad.*\.detach\(\)"):
+            a[:2] = value_of
 
 
 def test_tensors_of_numpy_data_share_memory_where_pytorch_shares_it():
@@ -490,7 +537,7 @@ def test_read_only_arrays_are_not_written_to():
     assert a.tolist() == [0.0, 1.0, 2.0]
 
 
-# ---- DLPack -------------------------------------------------------------------------------------------------------------
+# ---- DLPack ----------------------------------------------------------------------------------------------------------
 
 
 def test_dlpack_in_both_directions_without_a_copy():
@@ -583,7 +630,7 @@ def test_sharing_with_cupy():
         cr.from_dlpack(a, device="cpu", copy=False)
 
 
-# ---- copies, pickles, Python's protocols ------------------------------------------------------------------------------
+# ---- copies, pickles, Python's protocols -----------------------------------------------------------------------------
 
 
 def test_copy_shares_memory_and_deepcopy_does_not():

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends.devices import device_of
+
 
 class Level:
     """One running (or finished) ``vmap``: its number, and the size of its batch."""
@@ -39,7 +41,7 @@ def _refuse(what: str) -> DataDependent:
 class BatchedArray:
     """``data`` has the elements of the batch along its dimension 0 if ``batched``, else it is the same for all."""
 
-    __slots__ = ("data", "level", "batched", "base", "viewed", "__weakref__")
+    __slots__ = ("data", "level", "batched", "base", "viewed", "copied", "__weakref__")
     __array_ufunc__ = None
     __array_priority__ = 2000
 
@@ -49,6 +51,7 @@ class BatchedArray:
         self.batched = batched
         self.base = base  # whose memory this one shares
         self.viewed = False
+        self.copied = False  # a copy where one element has a view: what is written here would be lost
 
     # ---- what one element looks like --------------------------------------------------------------------------------
 
@@ -119,9 +122,7 @@ class BatchedArray:
         return operator.index(self._agreed("an index"))
 
     def item(self) -> Any:
-        if self.batched:
-            raise _refuse("item()")
-        return self.data.item()
+        return self._agreed("item()").item()
 
     def tolist(self) -> Any:
         if self.batched:
@@ -130,6 +131,14 @@ class BatchedArray:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise _refuse("NumPy")
+
+    def all(self) -> bool:
+        """Whether all elements of the whole batch are true: for checks of values."""
+        return bool(self.data.all())
+
+    def any(self) -> bool:
+        """Whether any element of the whole batch is true: for checks of values."""
+        return bool(self.data.any())
 
     def copy(self) -> BatchedArray:
         return BatchedArray(self.data.copy(), self.level, self.batched)
@@ -181,8 +190,15 @@ class BatchedArray:
         wide = expand(data.data, 1)
         return BatchedArray(_broadcast(wide, (wide.shape[0], size, *data.shape)), data.level, True)
 
+    def check_writable(self) -> None:
+        if self.copied:
+            raise RuntimeError(
+                "vmap: this tensor is a view made without a batching rule, and cannot be written to; clone() it"
+            )
+
     def own_batch(self) -> None:
         """Give each element of the batch its own memory, so that they can be written to separately."""
+        self.check_writable()
         if self.batched:
             return
         if self.base is not None or self.viewed:
@@ -192,6 +208,25 @@ class BatchedArray:
             )
         repeated = self.materialise()
         self.data, self.batched = repeated.copy(), True
+
+
+def make_room(array: Any, like: Any) -> None:
+    """Let ``array`` differ over the batches that ``like`` differs over, so that ``like`` can be written into it."""
+    while type(array) is BatchedArray and type(like) is BatchedArray and array.level is like.level:
+        if like.batched:
+            array.own_batch()
+        array, like = array.data, like.data
+
+
+def made(data: Any, level: Level, batched: bool, sources: Any) -> BatchedArray:
+    """A result: a view of the source whose memory it shares, if there is one."""
+    for s in sources:
+        if type(s) is BatchedArray and s.level is level:
+            if s.data is data:  # code asks `result is x` to know whether it must copy
+                return s
+            if shares(s.data, data):
+                return s.view_of(data)
+    return BatchedArray(data, level, batched)
 
 
 class _Flags:
@@ -221,11 +256,12 @@ class _Flags:
 
 
 def shares(x: Any, y: Any) -> bool:
-    """Whether ``y`` was made as a view of ``x`` (or of what ``x`` is a view of)."""
-    if isinstance(x, BatchedArray) and isinstance(y, BatchedArray):
-        return shares(x.data, y.data)
-    owner = x if x.base is None else x.base
-    return y is x or y.base is x or (y.base is not None and y.base is owner)
+    """Whether ``y``, which was made from ``x``, is ``x`` or a view of its memory."""
+    while isinstance(x, BatchedArray) and isinstance(y, BatchedArray):
+        x, y = x.data, y.data
+    if y is x or isinstance(x, BatchedArray) or isinstance(y, BatchedArray) or y.base is None:
+        return y is x
+    return y.base is x or device_of(x).backend.shares_memory(x, y)
 
 
 def expand(data: Any, axis: int) -> Any:
@@ -243,8 +279,6 @@ def _broadcast(data: Any, shape: tuple[int, ...]) -> Any:
         return BatchedArray(_broadcast(wide, (wide.shape[0], *shape)), data.level, True, data)
     if isinstance(data, (np.ndarray, np.generic)):
         return np.broadcast_to(data, shape)
-    from chainrule.backends.devices import device_of
-
     return device_of(data).xp.broadcast_to(data, shape)
 
 

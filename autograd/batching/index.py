@@ -102,6 +102,7 @@ def positions(x: BatchedArray, parts: tuple[Any, ...]) -> BatchedArray:
 
 
 def write(x: BatchedArray, index: Any, value: Any) -> None:
+    x.check_writable()
     parts = _parts(index)
     level = x.level
     v = _mine(value, level)

@@ -6,7 +6,8 @@ import functools
 import warnings
 from typing import Any
 
-from chainrule.autograd.batching.array import BatchedArray, Level, _array
+from chainrule.autograd.batching import images as images  # more rules
+from chainrule.autograd.batching.array import BatchedArray, Level, _array, made, shares
 from chainrule.autograd.batching.rules import RULES, bare, elementwise, is_batched
 from chainrule.autograd.op import OPS
 from chainrule.backends.namespace import FORWARDS
@@ -62,11 +63,11 @@ def _differs(level: Level, args: Any, kwargs: Any) -> bool:
 
 def _once(namespace: BatchedNamespace, name: str, args: Any, kwargs: Any) -> Any:
     level = namespace.level
-    args = [bare(a, level) for a in args]
-    result = getattr(namespace.inner, name)(*args, **{k: bare(v, level) for k, v in kwargs.items()})
+    given = [bare(a, level) for a in args]
+    result = getattr(namespace.inner, name)(*given, **{k: bare(v, level) for k, v in kwargs.items()})
     if isinstance(result, (tuple, list)):
-        return [BatchedArray(_array(r), level, False) for r in result]
-    return BatchedArray(_array(result), level, False)
+        return [made(_array(r), level, False, args) for r in result]
+    return made(_array(result), level, False, args)
 
 
 def loop(namespace: BatchedNamespace, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -81,9 +82,13 @@ def loop(namespace: BatchedNamespace, name: str, *args: Any, **kwargs: Any) -> A
     def part(value: Any, i: int) -> Any:
         return value.data[i, ...] if is_batched(value, level) else bare(value, level)
 
-    results = [
-        run(*[part(a, i) for a in args], **{k: part(v, i) for k, v in kwargs.items()}) for i in range(level.size)
-    ]
+    results = []
+    for i in range(level.size):
+        given = [part(a, i) for a in args]
+        results.append(run(*given, **{k: part(v, i) for k, v in kwargs.items()}))
+    last = results[-1] if isinstance(results[-1], (tuple, list)) else results[-1:]
+    arrays = [a for a in given if hasattr(a, "base")]
+    copied = any(hasattr(r, "base") and shares(a, r) for a in arrays for r in last)
     if name not in _warned:  # now: an error of the op itself is no reason for a warning
         _warned.add(name)
         label = OPS[name].label if name in OPS else name
@@ -94,9 +99,11 @@ def loop(namespace: BatchedNamespace, name: str, *args: Any, **kwargs: Any) -> A
             stacklevel=2,
         )
     if isinstance(results[0], (tuple, list)):
-        return [_stacked(namespace, list(parts)) for parts in zip(*results, strict=True)]
-    return _stacked(namespace, results)
+        return [_stacked(namespace, list(parts), copied) for parts in zip(*results, strict=True)]
+    return _stacked(namespace, results, copied)
 
 
-def _stacked(namespace: BatchedNamespace, parts: list[Any]) -> BatchedArray:
-    return BatchedArray(namespace.inner.stack([_array(p) for p in parts], axis=0), namespace.level, True)
+def _stacked(namespace: BatchedNamespace, parts: list[Any], copied: bool) -> BatchedArray:
+    out = BatchedArray(namespace.inner.stack([_array(p) for p in parts], axis=0), namespace.level, True)
+    out.copied = copied
+    return out

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.batching.array import BatchedArray, Level, _array, align
+from chainrule.autograd.batching.array import BatchedArray, Level, _array, align, made
 from chainrule.autograd.batching.index import _move
 
 Rule = Callable[..., Any]
@@ -74,7 +74,7 @@ def elementwise(name: str) -> Rule:
     def run(level: Level, xp: Any, *args: Any, **kwargs: Any) -> Any:
         aligned, batched = align(args, level)
         kwargs = {k: bare(v, level) for k, v in kwargs.items()}
-        return BatchedArray(_array(getattr(xp, name)(*aligned, **kwargs)), level, batched)
+        return made(_array(getattr(xp, name)(*aligned, **kwargs)), level, batched, args[:1])
 
     return run
 
@@ -152,7 +152,7 @@ for _name in PLAIN:
 @rule("asarray")
 def asarray(level: Level, xp: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
     found = xp.asarray(bare(x, level), *args, **kwargs)
-    return BatchedArray(found, level, is_batched(x, level))
+    return made(found, level, is_batched(x, level), (x,))
 
 
 # ---- shapes ---------------------------------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ def einsum(level: Level, xp: Any, *args: Any, equation: str | None = None, **kwa
         inner = [bare(o, level) for o in operands]
         found = xp.einsum_of(*inner, equation=text) if named else xp.einsum(text, *inner, **kwargs)
         return BatchedArray(_array(found), level, False)
-    from chainrule.autograd.ops.linalg import parse_einsum
+    from chainrule.autograd.ops.einsum import parse_einsum
 
     inputs, out = parse_einsum(str(text), [tuple(o.shape) for o in operands])
     used = set("".join(inputs) + out)

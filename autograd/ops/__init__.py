@@ -24,12 +24,15 @@ from chainrule.autograd.ops import embedding as embedding
 from chainrule.autograd.ops import exponentials as exponentials
 from chainrule.autograd.ops import extremes as extremes
 from chainrule.autograd.ops import folding as folding
+from chainrule.autograd.ops import fourier as fourier
+from chainrule.autograd.ops import frequencies as frequencies
 from chainrule.autograd.ops import gather as gather
 from chainrule.autograd.ops import histogram as histogram
 from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
 from chainrule.autograd.ops import least_squares as least_squares
 from chainrule.autograd.ops import linalg as linalg
+from chainrule.autograd.ops import low_rank as low_rank
 from chainrule.autograd.ops import masks as masks
 from chainrule.autograd.ops import matrix_products as matrix_products
 from chainrule.autograd.ops import normalization as normalization
@@ -46,6 +49,7 @@ from chainrule.autograd.ops import resizing as resizing
 from chainrule.autograd.ops import rounding as rounding
 from chainrule.autograd.ops import scatter as scatter
 from chainrule.autograd.ops import searching as searching
+from chainrule.autograd.ops import segments as segments
 from chainrule.autograd.ops import shape as shape
 from chainrule.autograd.ops import signs as signs
 from chainrule.autograd.ops import singular_values as singular_values
@@ -57,6 +61,7 @@ from chainrule.autograd.ops import special_bessel as special_bessel
 from chainrule.autograd.ops import special_error as special_error
 from chainrule.autograd.ops import special_gamma as special_gamma
 from chainrule.autograd.ops import special_polynomials as special_polynomials
+from chainrule.autograd.ops import spectrogram as spectrogram
 from chainrule.autograd.ops import stacking as stacking
 from chainrule.autograd.ops import statistics as statistics
 from chainrule.autograd.ops import tiling as tiling

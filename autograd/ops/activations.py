@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import FUNCTIONS, function
@@ -49,6 +50,7 @@ def gelu(xp, x, *, approximate="none"):
 
 
 def _silu_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * (sigmoid(x) * (1 + x * (1 - sigmoid(x))))``."""
     s = xp.sigmoid(x)
     return g * (s * (x * (1 - s) + 1))
 
@@ -69,6 +71,7 @@ def _soft_part(xp: Any, x: Any) -> Any:
 
 
 def _mish_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * (tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) ** 2))``."""
     t = _soft_part(xp, x)
     return g * (t + x * xp.sigmoid(x) * (1 - t * t))
 
@@ -93,8 +96,15 @@ def logsigmoid(xp, x):
     return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))
 
 
+def _soft_sign_back(xp: Any, g: Any, x: Any) -> Any:
+    size = xp.abs(x) + 1
+    if not dtypes.is_complex(x.dtype):
+        return g / xp.square(size)
+    return g / size - xp.real(g * x) / xp.square(size) * xp.conj(xp.sgn(x))
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g / xp.square(xp.abs(x) + 1)},
+    vjp={"x": _soft_sign_back},
     check=Unary(special=[0.0, 1000.0], reference=lambda x: x / (1 + np.abs(x))),
     label="softsign",
     floating=True,
@@ -115,6 +125,7 @@ def hardsigmoid(xp, x):
 
 
 def _hardswish_back(xp: Any, g: Any, x: Any) -> Any:
+    """``where(x <= -3, 0, where(x >= 3, g, g * (x / 3 + 0.5)))``."""
     inside = xp.where(x >= 3, g, g * (x / 3 + 0.5))
     return xp.where(x <= -3, xp.zeros_like(g), inside)
 

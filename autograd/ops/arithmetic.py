@@ -277,7 +277,5 @@ def _pow(input: Any, exponent: Any) -> Tensor:
                     "pow: integers to negative integer powers are not allowed; convert with .float() first"
                 )
         if dtypes.category(input._data.dtype) >= 2:
-            if type(exponent) is np.float64:  # a Python float by its class, but not a weak number in NumPy
-                exponent = float(exponent)
             return xp_of_tensors.power_by_number(input, exponent=exponent)
     return xp_of_tensors.pow(input, exponent)

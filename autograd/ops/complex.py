@@ -339,18 +339,18 @@ def sgn(xp, x):
 
 
 @method_only("cfloat")
-def _cfloat(input: Tensor) -> Tensor:
+def _cfloat(input: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor as complex64."""
     return input.to(dtypes.complex64)
 
 
 @method_only("cdouble")
-def _cdouble(input: Tensor) -> Tensor:
+def _cdouble(input: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor as complex128."""
     return input.to(dtypes.complex128)
 
 
 @method_only("chalf")
-def _chalf(input: Tensor) -> Tensor:
+def _chalf(input: Tensor, memory_format: Any = None) -> Tensor:
     """Refused: neither NumPy nor CuPy has complex numbers of two 2-byte floats."""
     raise TypeError("chalf: complex32 does not exist here; use cfloat() for complex64")

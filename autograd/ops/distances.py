@@ -45,9 +45,7 @@ def _dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 
 
 @function("pairwise_distance", method=False)
-def _pairwise_distance(
-    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
-) -> Tensor:
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of ``x1 - x2 + eps`` over the last dimension.
 
     Example:
@@ -61,7 +59,7 @@ def _pairwise_distance(
 
 
 @function("cosine_similarity", method=False)
-def _cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between the vectors along ``dim``; norms count as ``eps`` at least.
 
     Example:
@@ -95,9 +93,7 @@ def _euclidean_by_product(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @function("cdist", method=False)
-def _cdist(
-    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
-) -> Tensor:
+def _cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
     """The p-norm distance of each row of ``x1`` (..., P, M) from each row of ``x2`` (..., R, M): (..., P, R).
 
     Args:
@@ -133,7 +129,7 @@ def _norms_of(differences: Tensor, name: str, p: float) -> Tensor:
 
 
 @function("pdist", method=False)
-def _pdist(input: Tensor, p: float = 2.0) -> Tensor:
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm distances between the rows of a matrix: of rows 0 and 1, 0 and 2, ..., 1 and 2, ...
 
     Example:

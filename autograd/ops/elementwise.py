@@ -242,5 +242,7 @@ def sigmoid(xp, x):
         tensor([0.5000, 0.8808])
     """
     if dtypes.is_complex(x.dtype):
-        return 1 / (xp.exp(-x) + 1)
+        right = xp.real(x) >= 0
+        e = xp.exp(xp.where(right, -x, x))
+        return xp.where(right, xp.ones_like(e), e) / (e + 1)
     return xp.exp(xp.minimum(x, 0)) / (xp.exp(-xp.abs(x)) + 1)

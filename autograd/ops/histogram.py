@@ -154,8 +154,8 @@ def _edges_and_counts(
         if isinstance(wanted, Tensor):
             if wanted._data.ndim != 1 or wanted._data.dtype != dtype or wanted._data.shape[0] < 2:
                 raise RuntimeError(f"{caller}: bins must be 1-d tensors of {input.dtype} edges, got {describe(wanted)}")
-            if range is not None:
-                raise RuntimeError(f"{caller}: a range goes with numbers of bins, not with edges")
+            if range is not None and caller == "histogram":
+                raise RuntimeError("histogram: a range goes with a number of bins, not with edges")
             edges.append(wanted._data)
             ranges.append(None)
             continue

@@ -91,7 +91,7 @@ def _lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | No
         raise RuntimeError(f"{name}: A and B do not fit, got {describe(A)} and {describe(B)}")
     full_A, right = broadcast_batches(A, right)
     if rcond is None:
-        rcond = float(np.finfo(A._device.xp.finfo(A._data.dtype).dtype).eps) * max(a[-2:])
+        rcond = float(A._device.xp.finfo(A._data.dtype).eps) * max(a[-2:])
     X = xp_of_tensors.least_squares(full_A, right, cutoff=(0.0, float(rcond)))
     device = A._device
     real = np.zeros(0, A._data.dtype).real.dtype

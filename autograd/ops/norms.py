@@ -11,7 +11,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops import singular_values
-from chainrule.autograd.ops.matrices import check_floating, is_complex
+from chainrule.autograd.ops.matrices import check_floating, conj, is_complex
 from chainrule.autograd.ops.reduction import keep_dims, normal_axes, public_axis
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function
@@ -23,7 +23,7 @@ from chainrule.autograd.tensor import Tensor
 def _norm_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
     zero = out == 0  # the subgradient of the norm at 0 is 0
     slope = xp.where(zero, xp.zeros_like(g), g / xp.where(zero, xp.ones_like(out), out))
-    return x * keep_dims(xp, slope, x.shape, axis, keepdims)
+    return conj(xp, x) * keep_dims(xp, slope, x.shape, axis, keepdims)
 
 
 @op(
@@ -35,7 +35,8 @@ def _norm_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> 
 )
 def euclidean_norm(xp, x, *, axis=None, keepdims=False):
     """Square root of the sum of squares; its gradient at 0 is 0."""
-    return xp.sqrt(xp.sum(x * x, axis=axis, keepdims=keepdims))
+    squares = xp.square(xp.real(x)) + xp.square(xp.imag(x)) if is_complex(x) else x * x
+    return xp.sqrt(xp.sum(squares, axis=axis, keepdims=keepdims))
 
 
 def _root_of_powers(size: Tensor, p: float, keep: dict[str, Any]) -> Tensor:
@@ -59,9 +60,9 @@ def vector_norm(name: str, x: Tensor, p: Any, axis: Any = None, keepdims: bool =
         return cast(vector_norm(name, cast(x, np.dtype(np.float32)), p, axis, keepdims), half)
     keep: dict[str, Any] = {"axis": axis, "keepdims": keepdims}
     xp = xp_of_tensors
-    size = xp.abs(x) if p != 2 or is_complex(x) else x
     if p == 2:
-        return xp.euclidean_norm(size, **keep)
+        return xp.euclidean_norm(x, **keep)
+    size = xp.abs(x)
     if (p < 0 or p == math.inf) and 0 in [x.shape[a] for a in normal_axes(axis, x._data.ndim)]:
         raise RuntimeError(f"{name}: the norm of order {p} of nothing is not defined, got shape {tuple(x.shape)}")
     if p == math.inf:
@@ -94,10 +95,7 @@ def matrix_norm(name: str, A: Tensor, p: Any, dim: Any = (-2, -1), keepdims: boo
         others = [d for d in range(A._data.ndim) if d not in (rows, columns)]
         s = singular_values._svdvals(xp_of_tensors.permute_dims(A, axes=(*others, rows, columns)))
         last = s._data.ndim - 1
-        if p == "nuc":
-            out = xp_of_tensors.sum(s, axis=last)
-        else:
-            out = vector_norm(name, s, math.inf if p == 2 else -math.inf, last)
+        out = xp_of_tensors.sum(s, axis=last) if p == "nuc" else _extreme(name, s, p, last)
         if keepdims:
             shape = tuple([1 if d in (rows, columns) else n for d, n in enumerate(A.shape)])
             out = xp_of_tensors.reshape(out, shape=shape)
@@ -105,9 +103,17 @@ def matrix_norm(name: str, A: Tensor, p: Any, dim: Any = (-2, -1), keepdims: boo
     if isinstance(p, bool) or p not in (1, -1, math.inf, -math.inf):
         raise RuntimeError(f"{name}: a matrix norm must be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2, got {p!r}")
     summed, chosen = (rows, columns) if abs(p) == 1 else (columns, rows)
-    sums = vector_norm(name, A, 1, summed, True)
-    out = vector_norm(name, sums, math.inf if p > 0 else -math.inf, chosen, True)
+    out = _extreme(name, vector_norm(name, A, 1, summed, True), p, chosen, True)
     return out if keepdims else xp_of_tensors.reshape(out, shape=_without(tuple(A.shape), (rows, columns)))
+
+
+def _extreme(name: str, sizes: Tensor, p: float, axis: int, keepdims: bool = False) -> Tensor:
+    """The largest of sizes that are not negative, which is 0 of none, or for a negative order the smallest."""
+    if sizes.shape[axis]:
+        return (xp_of_tensors.max if p > 0 else xp_of_tensors.min)(sizes, axis=axis, keepdims=keepdims)
+    if p < 0:
+        raise RuntimeError(f"{name}: the norm of order {p} of nothing is not defined, got shape {tuple(sizes.shape)}")
+    return xp_of_tensors.sum(sizes, axis=axis, keepdims=keepdims)
 
 
 def _without(shape: tuple[int, ...], dims: tuple[int, ...]) -> tuple[int, ...]:

@@ -162,7 +162,7 @@ def _reflections(name: str, A: Tensor, tau: Tensor) -> tuple[Tensor, Any]:
     def times(x: Tensor, transposed: bool) -> Tensor:
         if transposed:
             half = xp.solve_triangle(adjoint(xp, coupling), x, upper=False, unitriangular=True)
-            return scaled_rows(xp, conj(xp, tau), half)  # type: ignore[no-any-return]
+            return scaled_rows(xp, conj(xp, tau), half)
         return xp.solve_triangle(coupling, scaled_rows(xp, tau, x), upper=True, unitriangular=True)
 
     return V, times

@@ -174,8 +174,12 @@ def _median_back(xp: Any, g: Any, x: Any, out: Any) -> Any:
 )
 def median_of_all(xp, x, *, skip_nan):
     """The lower median of all elements; equal elements share the gradient."""
-    flat = xp.reshape(x, (-1,))
-    return xp.take_along_axis(flat, xp.argument_of_median(flat, axis=0, skip_nan=skip_nan), 0)[0]
+    ordered = xp.sort(xp.reshape(x, (-1,)))  # NaN last
+    n = ordered.shape[0]
+    missing = xp.sum(xp.astype(ordered != ordered, np.int64), axis=None, keepdims=False)
+    if skip_nan:
+        return xp.take(ordered, xp.maximum((n - missing - 1) // 2, xp.zeros_like(missing)))
+    return xp.take(ordered, xp.where(missing > 0, n - 1, (n - 1) // 2))
 
 
 def _median_function(name: str, what: str, skip_nan: bool) -> None:

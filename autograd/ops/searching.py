@@ -66,7 +66,7 @@ def _places(caller: str, sequence: Tensor, values: Any, out_int32: bool, side: s
     if not isinstance(values, Tensor):
         values = _number(values, sequence)
         sequence = cast(sequence, values._data.dtype)
-    elif not values._data.ndim and values._data.dtype != sequence._data.dtype:
+    elif values._data.size == 1 and values._data.dtype != sequence._data.dtype:
         common = result_dtype([sequence, values])
         sequence, values = cast(sequence, common), cast(values, common)
     if sequence._data.dtype != values._data.dtype:

@@ -12,6 +12,7 @@ from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function
 from chainrule.autograd.samples import Binary, Unary
 from chainrule.autograd.tensor import Tensor
+from chainrule.backends.shims import finfo
 
 
 @op(vjp=None, check=Unary(reference=np.signbit), public="signbit")
@@ -27,6 +28,7 @@ def signbit(xp, x):
 
 
 def _copysign_back(xp: Any, g: Any, x: Any, out: Any) -> Any:
+    """``where(x == 0, 0, g * (out / x))``."""
     zero = x == 0
     return xp.where(zero, xp.zeros_like(g), g * (out / xp.where(zero, xp.ones_like(x), x)))
 
@@ -139,6 +141,11 @@ def isreal(xp, x):
     return xp.imag(x) == 0 if xp.isdtype(x.dtype, "complex floating") else xp.ones(x.shape, dtype=bool)
 
 
+def _limits(dtype: Any) -> tuple[float, float]:
+    found = finfo(dtype)
+    return float(found.min), float(found.max)
+
+
 @op(
     vjp={"x": lambda xp, g, x: xp.where(xp.isfinite(x), g, xp.zeros_like(g))},
     check=Unary(
@@ -146,6 +153,7 @@ def isreal(xp, x):
         reference=lambda x, **replaced: np.nan_to_num(x, **replaced),
     ),
     public="nan_to_num",
+    arithmetic=False,  # the largest float16 is not that of float32
     inplace=True,
 )
 def nan_to_num(xp, x, *, nan=0.0, posinf=None, neginf=None):
@@ -160,9 +168,8 @@ def nan_to_num(xp, x, *, nan=0.0, posinf=None, neginf=None):
     """
     if not xp.isdtype(x.dtype, "real floating"):
         return xp.copy(x)
-    limits = xp.finfo(x.dtype)
-    low = float(limits.min) if neginf is None else neginf
-    high = float(limits.max) if posinf is None else posinf
+    low, high = _limits(x.dtype)
+    low, high = low if neginf is None else neginf, high if posinf is None else posinf
     x = xp.where(x != x, xp.full_like(x, 0.0 if nan is None else nan), x)
     x = xp.where(x == math.inf, xp.full_like(x, high), x)
     return xp.where(x == -math.inf, xp.full_like(x, low), x)

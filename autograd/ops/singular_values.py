@@ -62,10 +62,7 @@ def _svd_inner(xp: Any, of_u: Any, of_s: Any, of_v: Any, s: Any) -> Any:
         if of_v is not None:
             inner = inner + scaled_rows(xp, s, of_v / gaps)
         if of_u is not None and is_complex(of_u):
-            phases = diagonal_of(xp, of_u)
-            if of_v is not None:
-                refuse_phases(xp, "linalg.svd", xp.imag(phases + diagonal_of(xp, of_v)))
-            inner = inner + diagonal_matrix(xp, phases / (s * 2))
+            inner = inner + diagonal_matrix(xp, diagonal_of(xp, of_u) / (s * 2))
     if of_s is None:
         return inner
     diagonal = diagonal_matrix(xp, of_s)
@@ -83,6 +80,9 @@ def _svd_back(xp: Any, g: Any, u: Any, s: Any, vh: Any) -> Any:
     gvh = None if gvh is None else conj(xp, gvh[..., :k, :])
     of_u = None if gu is None else _skew(xp, xp.matmul(adjoint(xp, u), gu))
     of_v = None if gvh is None else _skew(xp, xp.matmul(vh, adjoint(xp, gvh)))
+    if is_complex(u):
+        phases = [diagonal_of(xp, of) for of in (of_u, of_v) if of is not None]
+        refuse_phases(xp, "linalg.svd", xp.imag(phases[0] + phases[1] if len(phases) > 1 else phases[0]))
     inner = _svd_inner(xp, of_u, gs, of_v, s)
     left = xp.matmul(u, inner)
     if m > k and gu is not None:
@@ -233,7 +233,7 @@ def threshold(xp: Any, s: Any, cutoff: tuple[Any, Any]) -> Any:
 
 def _cutoff(A: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
     """The tolerances as numbers or arrays: without any, the precision of the dtype times the larger dimension."""
-    default = max(A.shape[-2:]) * float(np.finfo(A._device.xp.finfo(A._data.dtype).dtype).eps)
+    default = max(A.shape[-2:]) * float(A._device.xp.finfo(A._data.dtype).eps)
     given = [t._data if isinstance(t, Tensor) else t for t in (atol, rtol)]
     absolute, relative = given
     if relative is None:
@@ -334,5 +334,3 @@ def _cond(A: Tensor, p: Any = None) -> Tensor:
     inverse, info = xp.inverse_ex(A)
     product = matrix_norm("linalg.cond", A, p) * matrix_norm("linalg.cond", inverse, p)
     return xp.where(info != 0, xp.ones_like(product) * math.inf, product)
-
-

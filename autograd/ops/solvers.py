@@ -94,7 +94,7 @@ def _inv_ex(A: Tensor, *, check_errors: bool = False) -> InverseInfo:
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.inv_ex(cr.zeros(2, 2)).info
-        tensor(1, dtype=int32)
+        tensor(1, dtype=chainrule.int32)
     """
     check_matrix("linalg.inv_ex", A, square=True)
     out, info = xp_of_tensors.inverse_ex(A)
@@ -209,7 +209,7 @@ def _linalg_solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: b
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.solve_ex(cr.zeros(2, 2), cr.ones(2)).info
-        tensor(1, dtype=int32)
+        tensor(1, dtype=chainrule.int32)
     """
     out, info = _solve("linalg.solve_ex", A, B, left, xp_of_tensors.solve_matrix_ex)
     _check_info("linalg.solve_ex", info, check_errors)
@@ -262,9 +262,7 @@ def solve_triangle(xp, x, y, *, upper, unitriangular=False):
 
 
 @function("linalg.solve_triangular")
-def _solve_triangular(
-    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Tensor:
+def _solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
     """The solution ``X`` of ``A @ X = B`` (``X @ A = B`` with ``left=False``), where ``A`` is triangular.
 
     The other triangle is not looked at, nor is the diagonal where ``unitriangular`` says it is ones. A zero on the
@@ -396,5 +394,3 @@ def _tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Tensor:
     if count != B._data.size or A._data.size != count * count:
         raise RuntimeError(f"linalg.tensorsolve: A and B do not fit, got {describe(A)} and {describe(B)}")
     return _linalg_solve(A.reshape(count, count), B.reshape(count)).reshape(*shape)
-
-

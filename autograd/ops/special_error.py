@@ -128,8 +128,8 @@ def log_ndtr(xp, x):
 
     Example:
         >>> import chainrule as cr
-        >>> cr.special.log_ndtr(cr.tensor([0.0, -40.0]))
-        tensor([  -0.6931, -804.6084])
+        >>> cr.special.log_ndtr(cr.tensor([0.0, -4.0]))
+        tensor([ -0.6931, -10.3601])
     """
     return xp.log_ndtr(x)
 

@@ -113,7 +113,7 @@ def _mvlgamma(input: Tensor, p: int) -> Tensor:
     Example:
         >>> import chainrule as cr
         >>> cr.mvlgamma(cr.tensor([2.0, 3.0]), 2)
-        tensor([0.4516, 2.3981])
+        tensor([0.4516, 1.5502])
     """
     if p < 1:
         raise RuntimeError(f"mvlgamma: p must be at least 1, got {p}")

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.ops.matrices import conj, is_complex, real
 from chainrule.autograd.ops.reduction import (
     _reduction,
     count_of,
@@ -26,7 +27,7 @@ from chainrule.autograd.tensor import Tensor
 def _variance_back(xp: Any, g: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
-    return restore(xp, g * (2.0 / free if free > 0 else math.inf), x.shape, axis, keepdims) * centred
+    return restore(xp, g * (2.0 / free if free > 0 else math.inf), x.shape, axis, keepdims) * conj(xp, centred)
 
 
 def _deviation_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: float, keepdims: bool) -> Any:
@@ -52,9 +53,13 @@ def _spread_samples(rng: Any) -> Any:
 )
 def var(xp, x, *, axis=None, correction=1, keepdims=False):
     """Variance over the given axes, with ``correction`` degrees of freedom taken off."""
+    if x.dtype.itemsize == 2:  # CuPy's float16: squares overflow early
+        wide = xp.astype(x, np.float32)
+        return xp.astype(xp.var(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
-    total = xp.sum(centred * centred, axis=axis, keepdims=keepdims)
+    squares = xp.square(xp.real(centred)) + xp.square(xp.imag(centred)) if is_complex(x) else centred * centred
+    total = xp.sum(squares, axis=axis, keepdims=keepdims)
     return total * (1.0 / free if free > 0 else math.inf)  # of equal elements nan, as 0 / 0
 
 
@@ -69,6 +74,9 @@ def var(xp, x, *, axis=None, correction=1, keepdims=False):
 )
 def std(xp, x, *, axis=None, correction=1, keepdims=False):
     """Standard deviation over the given axes; its gradient is 0 where all elements are equal."""
+    if x.dtype.itemsize == 2:
+        wide = xp.astype(x, np.float32)
+        return xp.astype(xp.std(wide, axis=axis, correction=correction, keepdims=keepdims), x.dtype)
     return xp.sqrt(xp.var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
@@ -92,19 +100,6 @@ def _spread_arguments(caller: str, input: Tensor, dim: Any, unbiased: Any, keepd
 
 
 def _spread(name: str, what: str, shown: str) -> None:
-    def measure(input: Tensor, attributes: Any) -> Tensor:
-        xp = xp_of_tensors
-        if dtypes.category(input._data.dtype) < 3:
-            result: Tensor = getattr(xp, name)(input, **attributes)
-            return result
-        # the mean of |x - mean|**2, which is real
-        total: Tensor = xp.var(xp.real(input), **attributes) + xp.var(xp.imag(input), **attributes)
-        if name == "var":
-            return total
-        flat = total == 0  # as above
-        root: Tensor = xp.where(flat, xp.zeros_like(total), xp.sqrt(xp.where(flat, xp.ones_like(total), total)))
-        return root
-
     def spread(
         input: Tensor,
         dim: Any = None,
@@ -118,7 +113,7 @@ def _spread(name: str, what: str, shown: str) -> None:
         dim = dim if axis is NOT_GIVEN else axis
         keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
         attributes = _spread_arguments(name, input, dim, unbiased, keepdim, correction)
-        return measure(input, attributes)
+        return getattr(xp_of_tensors, name)(input, **attributes)
 
     spread.__name__ = name
     spread.__doc__ = f"""{what} of all elements, or over the dimensions ``dim``.
@@ -148,7 +143,7 @@ def _spread(name: str, what: str, shown: str) -> None:
         keepdim = keepdim if keepdims is NOT_GIVEN else keepdims
         attributes = _spread_arguments(f"{name}_mean", input, dim, unbiased, keepdim, correction)
         mean = xp_of_tensors.mean(input, axis=attributes["axis"], keepdims=attributes["keepdims"])
-        return measure(input, attributes), mean
+        return getattr(xp_of_tensors, name)(input, **attributes), mean
 
     with_mean.__name__ = f"{name}_mean"
     with_mean.__doc__ = f"""{what} and mean of all elements, or over the dimensions ``dim``; see :func:`{name}`.
@@ -177,9 +172,12 @@ _spread("std", "Standard deviation", "tensor(1.)")
 )
 def logsumexp(xp, x, *, axis=None, keepdims=False):
     """``log(sum(exp(x)))`` over the given axes, without overflow."""
+    if x.dtype.itemsize == 2:  # CuPy's float16: the sum is accumulated in float32
+        total = xp.logsumexp(xp.astype(x, np.float32), axis=axis, keepdims=keepdims)
+        return xp.astype(total, x.dtype)
     if 0 in x.shape and count_of(x.shape, axis) == 0:
         return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
-    size = xp.real(x) if dtypes.category(x.dtype) == 3 else x
+    size = real(xp, x)
     top = _finite(xp, xp.max(size, axis=axis, keepdims=True)) if x.ndim else _finite(xp, size)
     total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
     if keepdims or not x.ndim:

@@ -103,7 +103,9 @@ def cholesky_factor_ex(xp, x):
 def not_positive(failure: tuple[str, int]) -> LinAlgError:
     """The error for a matrix that has no Cholesky factor."""
     batch, minor = failure
-    return LinAlgError(f"{batch}the matrix is not positive definite: the leading minor of order {minor} is not positive")
+    return LinAlgError(
+        f"{batch}the matrix is not positive definite: the leading minor of order {minor} is not positive"
+    )
 
 
 @function("linalg.cholesky cholesky")
@@ -137,7 +139,7 @@ def _cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) 
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.cholesky_ex(cr.zeros(2, 2)).info
-        tensor(1, dtype=int32)
+        tensor(1, dtype=chainrule.int32)
     """
     check_matrix("linalg.cholesky_ex", A, square=True)
     out, info = xp_of_tensors.cholesky_factor_ex(xp_of_tensors.hermitian(A, upper=bool(upper)))
@@ -190,7 +192,9 @@ def _rows(xp: Any, x: Any, order: Any) -> Any:
 @op(
     vjp={"x": _lu_back},
     check=Samples(
-        lambda rng: [Sample((normal(rng, *s) + 2 * np.eye(*s[-2:])[::-1],)) for s in [(3, 3), (2, 4, 2), (2, 4), (1, 1)]],
+        lambda rng: [
+            Sample((normal(rng, *s) + 2 * np.eye(s[-2], s[-1])[::-1],)) for s in [(3, 3), (2, 4, 2), (2, 4), (1, 1)]
+        ],
     ),
     outputs=("lu", "pivots", "back", "info"),
     differentiable_outputs=1,
@@ -226,7 +230,7 @@ def _lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) 
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.lu_factor_ex(cr.zeros(2, 2)).info
-        tensor(1, dtype=int32)
+        tensor(1, dtype=chainrule.int32)
     """
     return _factor("linalg.lu_factor_ex", A, pivot, check_errors)
 
@@ -252,7 +256,7 @@ def _lu_factor(A: Tensor, *, pivot: bool = True) -> LUPivots:
         >>> import chainrule as cr
         >>> cr.linalg.lu_factor(cr.tensor([[1.0, 2.0], [4.0, 4.0]]))
         LUPivots(LU=tensor([[4.0000, 4.0000],
-                [0.2500, 1.0000]]), pivots=tensor([2, 2], dtype=int32))
+                [0.2500, 1.0000]]), pivots=tensor([2, 2], dtype=chainrule.int32))
     """
     return LUPivots(*_factor("linalg.lu_factor", A, pivot, True)[:2])
 
@@ -264,7 +268,7 @@ def _old_lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     Example:
         >>> import chainrule as cr
         >>> cr.lu(cr.eye(2))[1]
-        tensor([1, 2], dtype=int32)
+        tensor([1, 2], dtype=chainrule.int32)
     """
     result = _factor("lu", A, pivot, False)
     return result if get_infos else LUPivots(*result[:2])
@@ -320,9 +324,7 @@ def _lu(A: Tensor, *, pivot: bool = True) -> PLU:
 
 
 @function("linalg.lu_solve")
-def _linalg_lu_solve(
-    LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False
-) -> Tensor:
+def _linalg_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False) -> Tensor:
     """The solution ``X`` of ``A @ X = B``, given what ``lu_factor(A)`` gives.
 
     Args:
@@ -354,7 +356,7 @@ def _linalg_lu_solve(
 
 
 def _adjoint(x: Tensor) -> Tensor:
-    return adjoint(xp_of_tensors, x)  # type: ignore[no-any-return]
+    return adjoint(xp_of_tensors, x)
 
 
 @function("lu_solve")
@@ -417,7 +419,7 @@ def _ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = F
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.ldl_factor_ex(cr.eye(2)).info
-        tensor(0, dtype=int32)
+        tensor(0, dtype=chainrule.int32)
     """
     name = "linalg.ldl_factor_ex"
     check_matrix(name, A, square=True)
@@ -444,7 +446,7 @@ def _ldl_factor(A: Tensor, *, hermitian: bool = False) -> LDPivots:
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.ldl_factor(2 * cr.eye(2)).pivots
-        tensor([1, 2], dtype=int32)
+        tensor([1, 2], dtype=chainrule.int32)
     """
     return LDPivots(*_ldl_factor_ex(A, hermitian=hermitian, check_errors=True)[:2])
 

@@ -32,8 +32,10 @@ def _runs(input: Tensor, dim: int | None, ordered: bool, caller: str) -> Any:
     if dim is None:
         d, rows = 0, xp.reshape(x, (-1, 1))
     else:
+        if not x.ndim:
+            raise RuntimeError(f"{caller}: a 0-d tensor has no dim {dim}")
         d = normal_axis(caller, dim, x.ndim)
-        rows = xp.moveaxis(x, d, 0) if x.ndim else xp.reshape(x, (1, 1))
+        rows = xp.moveaxis(x, d, 0)
         if 0 in rows.shape[1:]:
             raise RuntimeError(
                 f"{caller}: the slices along dim {dim} of a tensor of shape {tuple(input.shape)} have no elements"
@@ -52,7 +54,7 @@ def _runs(input: Tensor, dim: int | None, ordered: bool, caller: str) -> Any:
         values = xp.take(rows[:, 0], first)
         inverse = xp.reshape(inverse, x.shape)
     else:
-        values = xp.take(x, xp.take(order, first), axis=d) if x.ndim else xp.reshape(x, (1,))
+        values = xp.take(x, xp.take(order, first), axis=d)
     wrapped = [wrap(a, input._device) for a in (values, inverse, xp.astype(ends - first, np.int64))]
     return tuple(wrapped)
 

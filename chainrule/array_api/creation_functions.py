@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.array_api.promotion import array
-from chainrule.autograd import creation, dtypes, sharing
-from chainrule.autograd.dlpack import from_dlpack as tensor_from_dlpack
+from chainrule.array_api.promotion import array, ours
+from chainrule.autograd import dtypes
 from chainrule.autograd.numpy_shapes import grids
 from chainrule.autograd.tensor import Tensor
 
@@ -27,46 +26,46 @@ def arange(
         raise ValueError("arange: step must not be 0")
     if math.ceil((end - begin) / step) <= 0:
         end = begin
-    return creation.arange(begin, end, step, dtype=dtype, device=device)
+    return ours("arange")(begin, end, step, dtype=dtype, device=device)
 
 
 def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
     """A Tensor with the values of numbers, nested sequences, arrays or buffers, on their memory where possible."""
     if isinstance(obj, (bytes, bytearray, memoryview)):  # the buffer says what its elements are
         obj = np.asarray(obj if isinstance(obj, memoryview) else memoryview(obj))
-    return sharing.asarray(obj, dtype=dtype, device=device, copy=copy)
+    return ours("asarray")(obj, dtype=dtype, device=device, copy=copy)
 
 
 def empty(shape: int | tuple[int, ...], *, dtype: Any = None, device: Any = None) -> Tensor:
     """An array with whatever was in its memory."""
-    return creation.empty(_shape(shape), dtype=dtype, device=device)
+    return ours("empty")(_shape(shape), dtype=dtype, device=device)
 
 
 def empty_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
     """An array of the shape of ``x`` with whatever was in its memory."""
-    return _like("empty_like", x, dtype, device, creation.empty)
+    return _like("empty_like", x, dtype, device, ours("empty"))
 
 
 def eye(n_rows: int, n_cols: int | None = None, /, *, k: int = 0, dtype: Any = None, device: Any = None) -> Tensor:
     """A matrix with ones on diagonal ``k`` and zeros elsewhere."""
     spec = dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)
-    return creation.tensor(np.eye(n_rows, n_cols, k, dtype=spec.dtype), device=device)
+    return ours("tensor")(np.eye(n_rows, n_cols, k, dtype=spec.dtype), device=device)
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A Tensor on the memory of another library's array."""
-    return tensor_from_dlpack(x, device=device, copy=copy)
+    return ours("from_dlpack")(x, device=device, copy=copy)
 
 
 def full(shape: int | tuple[int, ...], fill_value: complex, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``fill_value`` in every element; its type decides the dtype when none is given."""
-    return creation.full(_shape(shape), fill_value, dtype=dtype, device=device)
+    return ours("full")(_shape(shape), fill_value, dtype=dtype, device=device)
 
 
 def full_like(x: Tensor, /, fill_value: complex, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``fill_value`` in every element of an array of the shape of ``x``."""
     x = array("full_like", "x", x)
-    return creation.full_like(x, fill_value, dtype=dtype, device=device)
+    return ours("full_like")(x, fill_value, dtype=dtype, device=device)
 
 
 def linspace(
@@ -86,7 +85,7 @@ def linspace(
     if dtype is None:
         default = dtypes.get_default_dtype()
         dtype = default if values.dtype.kind == "f" else dtypes.promote(default.dtype, dtypes.complex64.dtype)
-    return creation.tensor(values, dtype=dtype, device=device)
+    return ours("tensor")(values, dtype=dtype, device=device)
 
 
 def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
@@ -96,12 +95,12 @@ def meshgrid(*arrays: Tensor, indexing: str = "xy") -> list[Tensor]:
 
 def ones(shape: int | tuple[int, ...], *, dtype: Any = None, device: Any = None) -> Tensor:
     """Ones."""
-    return creation.ones(_shape(shape), dtype=dtype, device=device)
+    return ours("ones")(_shape(shape), dtype=dtype, device=device)
 
 
 def ones_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
     """Ones in the shape of ``x``."""
-    return _like("ones_like", x, dtype, device, creation.ones)
+    return _like("ones_like", x, dtype, device, ours("ones"))
 
 
 def tril(x: Tensor, /, *, k: int = 0) -> Tensor:
@@ -116,12 +115,12 @@ def triu(x: Tensor, /, *, k: int = 0) -> Tensor:
 
 def zeros(shape: int | tuple[int, ...], *, dtype: Any = None, device: Any = None) -> Tensor:
     """Zeros."""
-    return creation.zeros(_shape(shape), dtype=dtype, device=device)
+    return ours("zeros")(_shape(shape), dtype=dtype, device=device)
 
 
 def zeros_like(x: Tensor, /, *, dtype: Any = None, device: Any = None) -> Tensor:
     """Zeros in the shape of ``x``."""
-    return _like("zeros_like", x, dtype, device, creation.zeros)
+    return _like("zeros_like", x, dtype, device, ours("zeros"))
 
 
 def _like(caller: str, x: Tensor, dtype: Any, device: Any, make: Any) -> Tensor:

@@ -19,7 +19,7 @@ def astype(x: Tensor, dtype: Any, /, *, copy: bool = True, device: Any = None) -
     if x.is_complex() and not to.is_complex and to != dtypes.bool_:
         raise TypeError(f"astype: a complex array has no one real value, got {to} for {x.dtype}; use real() or imag()")
     result = x.to(to) if device is None else x.to(device, to)
-    return x.clone() if copy and result is x else result  # type: ignore[no-any-return]
+    return x.clone() if copy and result is x else result
 
 
 def can_cast(from_: Any, to: Any, /) -> bool:

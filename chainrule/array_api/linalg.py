@@ -16,7 +16,7 @@ from chainrule.autograd.tensor import Tensor
 
 def cholesky(x: Tensor, /, *, upper: bool = False) -> Tensor:
     """The lower (or upper) triangular factor of positive-definite matrices."""
-    return ours("linalg.cholesky")(array("cholesky", "x", x), upper=upper)  # type: ignore[no-any-return]
+    return ours("linalg.cholesky")(array("cholesky", "x", x), upper=upper)
 
 
 def cross(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
@@ -29,7 +29,7 @@ def cross(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
 
 def det(x: Tensor, /) -> Tensor:
     """Determinants of square matrices."""
-    return ours("linalg.det")(array("det", "x", x))  # type: ignore[no-any-return]
+    return ours("linalg.det")(array("det", "x", x))
 
 
 def diagonal(x: Tensor, /, *, offset: int = 0) -> Tensor:
@@ -44,28 +44,28 @@ def eigh(x: Tensor, /) -> Any:
 
 def eigvalsh(x: Tensor, /) -> Tensor:
     """Eigenvalues of symmetric or Hermitian matrices."""
-    return ours("linalg.eigvalsh")(array("eigvalsh", "x", x))  # type: ignore[no-any-return]
+    return ours("linalg.eigvalsh")(array("eigvalsh", "x", x))
 
 
 def inv(x: Tensor, /) -> Tensor:
     """Inverses of square matrices."""
-    return ours("linalg.inv")(array("inv", "x", x))  # type: ignore[no-any-return]
+    return ours("linalg.inv")(array("inv", "x", x))
 
 
 def matrix_norm(x: Tensor, /, *, keepdims: bool = False, ord: float | str | None = "fro") -> Tensor:
     """Norms of matrices: Frobenius, nuclear, or of order 1, 2, inf and their negatives."""
     kind = "fro" if ord is None else ord
-    return ours("linalg.matrix_norm")(array("matrix_norm", "x", x), kind, (-2, -1), keepdims)  # type: ignore[no-any-return]
+    return ours("linalg.matrix_norm")(array("matrix_norm", "x", x), kind, (-2, -1), keepdims)
 
 
 def matrix_power(x: Tensor, n: int, /) -> Tensor:
     """Integer powers of square matrices."""
-    return ours("linalg.matrix_power")(array("matrix_power", "x", x), n)  # type: ignore[no-any-return]
+    return ours("linalg.matrix_power")(array("matrix_power", "x", x), n)
 
 
 def matrix_rank(x: Tensor, /, *, rtol: float | Tensor | None = None) -> Tensor:
     """The number of singular values above ``rtol`` times the largest."""
-    return ours("linalg.matrix_rank")(array("matrix_rank", "x", x), rtol=rtol)  # type: ignore[no-any-return]
+    return ours("linalg.matrix_rank")(array("matrix_rank", "x", x), rtol=rtol)
 
 
 def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
@@ -78,7 +78,7 @@ def outer(x1: Tensor, x2: Tensor, /) -> Tensor:
 
 def pinv(x: Tensor, /, *, rtol: float | Tensor | None = None) -> Tensor:
     """Pseudo-inverses of matrices."""
-    return ours("linalg.pinv")(array("pinv", "x", x), rtol=rtol)  # type: ignore[no-any-return]
+    return ours("linalg.pinv")(array("pinv", "x", x), rtol=rtol)
 
 
 def qr(x: Tensor, /, *, mode: str = "reduced") -> Any:
@@ -97,11 +97,11 @@ def solve(x1: Tensor, x2: Tensor, /) -> Tensor:
     """The solution of linear systems; ``x2`` is one vector, or matrices of columns."""
     a, b = promoted("solve", array("solve", "x1", x1), array("solve", "x2", x2))
     if b.ndim == 1:
-        return ours("linalg.solve")(a, b[:, None])[..., 0]  # type: ignore[no-any-return]
+        return ours("linalg.solve")(a, b[:, None])[..., 0]
     # with as many dimensions on both sides nobody takes a matrix for a batch of vectors
     missing = a.ndim - b.ndim
     b = b.reshape((1,) * missing + tuple(b.shape)) if missing > 0 else b
-    return ours("linalg.solve")(a, b)  # type: ignore[no-any-return]
+    return ours("linalg.solve")(a, b)
 
 
 def svd(x: Tensor, /, *, full_matrices: bool = True) -> Any:
@@ -111,7 +111,7 @@ def svd(x: Tensor, /, *, full_matrices: bool = True) -> Any:
 
 def svdvals(x: Tensor, /) -> Tensor:
     """Singular values of matrices, the largest first."""
-    return ours("linalg.svdvals")(array("svdvals", "x", x))  # type: ignore[no-any-return]
+    return ours("linalg.svdvals")(array("svdvals", "x", x))
 
 
 def trace(x: Tensor, /, *, offset: int = 0, dtype: Any = None) -> Tensor:
@@ -123,4 +123,4 @@ def vector_norm(
     x: Tensor, /, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False, ord: float = 2
 ) -> Tensor:
     """Norms of vectors along ``axis``, or of all elements as one vector."""
-    return ours("linalg.vector_norm")(array("vector_norm", "x", x), ord, axis, keepdims)  # type: ignore[no-any-return]
+    return ours("linalg.vector_norm")(array("vector_norm", "x", x), ord, axis, keepdims)

@@ -39,7 +39,7 @@ def concat(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int | None = 0
     rests = {(*t.shape[:d], *t.shape[d + 1 :]) for t in given}
     if len(rests) > 1:
         raise ValueError(f"concat: shapes must agree except along axis {axis}, got {[tuple(t.shape) for t in given]}")
-    return ours("cat")(given, d)  # type: ignore[no-any-return]
+    return ours("cat")(given, d)
 
 
 def expand_dims(x: Tensor, /, axis: int) -> Tensor:
@@ -98,7 +98,7 @@ def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
 
 def stack(arrays: tuple[Tensor, ...] | list[Tensor], /, *, axis: int = 0) -> Tensor:
     """Arrays of one shape joined along a new dimension."""
-    return ours("stack")(same_dtype("stack", arrays), axis)  # type: ignore[no-any-return]
+    return ours("stack")(same_dtype("stack", arrays), axis)
 
 
 def tile(x: Tensor, repetitions: tuple[int, ...], /) -> Tensor:

@@ -27,12 +27,12 @@ def array(caller: str, parameter: str, value: Any) -> Tensor:
 
 def unary(name: str, x: Tensor, public: str = "") -> Tensor:
     """The elementwise function of one array."""
-    return ours(public or name)(array(name, "x", x))  # type: ignore[no-any-return]
+    return ours(public or name)(array(name, "x", x))
 
 
 def binary(name: str, x1: Any, x2: Any, public: str = "") -> Tensor:
     """The elementwise function of two arrays, or of an array and a number, in their common dtype."""
-    return ours(public or name)(*promoted(name, x1, x2))  # type: ignore[no-any-return]
+    return ours(public or name)(*promoted(name, x1, x2))
 
 
 def promoted(caller: str, x1: Any, x2: Any) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ def _reduce(caller: str, x: Tensor, axis: Any, keepdims: bool, **options: Any) -
     axes = reduced_axes(caller, x, axis)
     if axes == ():  # each element is a result; the ops would take an empty tuple for all dimensions
         return _reduce(caller, x[..., None], -1, False, **options)
-    return getattr(traced, caller)(x, axis=axes, keepdims=bool(keepdims), **options)  # type: ignore[no-any-return]
+    return getattr(traced, caller)(x, axis=axes, keepdims=bool(keepdims), **options)
 
 
 def _wide(x: Tensor, dtype: Any) -> Tensor:

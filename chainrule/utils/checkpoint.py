@@ -1,9 +1,9 @@
 """Checkpointing: keep less for the backward pass, and compute it again when it is needed.
 
-:func:`checkpoint` runs a function with hooks that keep nothing of what its operations save (``saved_tensors_hooks``). When
-the backward pass asks for the first of these values, the function runs once more, with the random state, the modes
-and the default device of the first run, and every value it saves is handed out in turn. So it works with ``backward``, with
-``autograd.grad``, under ``create_graph``, and inside itself.
+:func:`checkpoint` runs a function with hooks that keep nothing of what its operations save (``saved_tensors_hooks``).
+When the backward pass asks for the first of these values, the function runs once more, with the random state, the
+modes and the default device of the first run, and every value it saves is handed out in turn. So it works with
+``backward``, with ``autograd.grad``, under ``create_graph``, and inside itself.
 """
 
 from __future__ import annotations
@@ -148,13 +148,12 @@ class _Frame:
 
         def take(t: Tensor) -> None:
             number = len(values)
-            if number < len(self.meta):
-                if self.compare and (t._data.shape, t._data.dtype) != self.meta[number]:
-                    shape, dtype = self.meta[number]
-                    raise CheckpointError(
-                        f"checkpoint: the second run of the function differs from the first: value {number} that it "
-                        f"saved was a {dtype} tensor of shape {tuple(shape)}, and is a {describe(t)} now"
-                    )
+            wanted = self.meta[number] if number < len(self.meta) else None
+            if self.compare and wanted is not None and (t._data.shape, t._data.dtype) != wanted:
+                raise CheckpointError(
+                    f"checkpoint: the second run of the function differs from the first: value {number} that it "
+                    f"saved was a {wanted[1]} tensor of shape {tuple(wanted[0])}, and is a {describe(t)} now"
+                )
             values[number] = t
             if self.early_stop and number == len(self.meta) - 1:
                 raise _Enough
@@ -171,8 +170,8 @@ class _Frame:
             self.function(*args, **kwargs)
         if len(values) != len(self.meta):
             raise CheckpointError(
-                f"checkpoint: the function saved {len(self.meta)} values when it ran first and {len(values)} when it was "
-                f"run again; it must do the same both times"
+                f"checkpoint: the function saved {len(self.meta)} values when it ran first and {len(values)} when it "
+                f"was run again; it must do the same both times"
             )
         self.values = values
 
@@ -250,7 +249,7 @@ def checkpoint_sequential(
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:
         raise ValueError(f"checkpoint_sequential: unexpected keyword arguments {sorted(kwargs)}")
-    parts = list(functions.children()) if isinstance(functions, Sequential) else list(functions)
+    parts: list[Any] = list(functions.children()) if isinstance(functions, Sequential) else list(functions)
     if segments < 1:
         raise ValueError(f"checkpoint_sequential: segments must be at least 1, got {segments}")
     length = len(parts) // segments

@@ -5,6 +5,9 @@ from __future__ import annotations
 from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.creation import one_hot as one_hot
 from chainrule.autograd.ops.border import pad as pad
+from chainrule.autograd.ops.distances import cosine_similarity as cosine_similarity
+from chainrule.autograd.ops.distances import pairwise_distance as pairwise_distance
+from chainrule.autograd.ops.distances import pdist as pdist
 from chainrule.nn.functional.activation import celu as celu
 from chainrule.nn.functional.activation import elu as elu
 from chainrule.nn.functional.activation import gelu as gelu
@@ -37,7 +40,9 @@ from chainrule.nn.functional.adaptive import adaptive_max_pool2d_with_indices as
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d as adaptive_max_pool3d
 from chainrule.nn.functional.adaptive import adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool2d as fractional_max_pool2d
+from chainrule.nn.functional.adaptive import fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices
 from chainrule.nn.functional.adaptive import fractional_max_pool3d as fractional_max_pool3d
+from chainrule.nn.functional.adaptive import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
 from chainrule.nn.functional.adaptive import max_unpool1d as max_unpool1d
 from chainrule.nn.functional.adaptive import max_unpool2d as max_unpool2d
 from chainrule.nn.functional.adaptive import max_unpool3d as max_unpool3d
@@ -131,6 +136,7 @@ from chainrule.nn.functional.vision import affine_grid as affine_grid
 from chainrule.nn.functional.vision import grid_sample as grid_sample
 
 # publish the functions that PyTorch has as torch.f too
+from chainrule.nn.functional import native_names as native_names  # isort: skip
 from chainrule.nn.functional import recurrent as recurrent  # isort: skip
 from chainrule.nn.functional import torch_names as torch_names  # isort: skip
 

@@ -285,6 +285,31 @@ def fractional_max_pool3d(
     )
 
 
+def _fractional_with_indices(name: str, pool: Callable[..., Any]) -> Callable[..., tuple[Tensor, Tensor]]:
+    def with_indices(
+        input: Tensor,
+        kernel_size: Sizes,
+        output_size: Sizes | None = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        out, places = pool(input, kernel_size, output_size, output_ratio, True, _random_samples)
+        return out, places
+
+    with_indices.__name__ = with_indices.__qualname__ = name
+    with_indices.__doc__ = f"The result and the indices of :func:`{pool.__name__}` with ``return_indices=True``."
+    return with_indices
+
+
+fractional_max_pool2d_with_indices = _fractional_with_indices(
+    "fractional_max_pool2d_with_indices", fractional_max_pool2d
+)
+fractional_max_pool3d_with_indices = _fractional_with_indices(
+    "fractional_max_pool3d_with_indices", fractional_max_pool3d
+)
+
+
 # ---- back from maxima -----------------------------------------------------------------------------------------------
 
 
