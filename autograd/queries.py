@@ -266,8 +266,8 @@ def _never(input: Tensor) -> bool:
     return False
 
 
-TensorMethods.is_cpu = property(_is_cpu)  # type: ignore[attr-defined]
-TensorMethods.layout = property(_layout)  # type: ignore[attr-defined]
+for _name, _property in {"is_cpu": _is_cpu, "layout": _layout}.items():
+    setattr(TensorMethods, _name, property(_property))
 for _name in "is_sparse is_sparse_csr is_quantized is_meta is_nested is_mkldnn is_mps is_xpu is_xla is_vulkan".split():
     setattr(TensorMethods, _name, property(_never))
 
