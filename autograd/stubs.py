@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd.ops.factors import *
 from chainrule.autograd.ops.reduction import ValuesIndices
 from chainrule.autograd.random import Generator
 from chainrule.autograd.tensor import Size, Tensor
@@ -32,6 +33,9 @@ from chainrule.backends.devices import device as Device
 '''
 #: the modules of ``chainrule`` that hold published functions alone
 MODULES = ("fft", "linalg", "special")
+
+#: what such a module has besides
+_MORE = {"linalg": "from chainrule.backends.linear_algebra import LinAlgError as LinAlgError\n\n"}
 
 _TENSORS = {"input", "other", "tensor", "self"}
 
@@ -78,7 +82,7 @@ def _signature(f: Callable[..., Any], method: bool) -> str:
 def functions_stub(module: str = "") -> str:
     """The text of ``functions.pyi``, or of the stub of ``chainrule.<module>``."""
     lines = [f"def {name}{_signature(f, False)}" for name, f in sorted(of_module(module).items())]
-    return _HEAD + "\n".join(lines) + "\n"
+    return _HEAD + _MORE.get(module, "") + "\n".join(lines) + "\n"
 
 
 def methods_stub() -> str:

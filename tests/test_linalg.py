@@ -160,6 +160,18 @@ def test_a_loss_that_depends_on_phases_is_refused(call):
         (call(x) * cr.tensor([[1.0, 2.0j], [3.0j, 1.0j]], dtype=cr.complex128)).sum().abs().backward()
 
 
+@pytest.mark.parametrize("order", [None, 2, "fro", "nuc", 1, float("inf")])
+def test_the_condition_of_a_singular_matrix_is_infinite(order):
+    found = cr.linalg.cond(cr.tensor(np.stack([np.diag([2.0, 0.0]), np.eye(2)])), order)
+    assert found[0].item() == float("inf") and np.isfinite(found[1].item())
+
+
+def test_a_norm_is_not_taken_in_a_narrower_dtype():
+    with pytest.raises(RuntimeError, match="float64"):
+        cr.linalg.vector_norm(cr.ones(2, dtype=cr.float64), dtype=cr.float32)
+    assert cr.linalg.vector_norm(cr.ones(4), dtype=cr.float64).dtype == cr.float64
+
+
 def test_triangular_systems_with_zeros_on_the_diagonal_give_infinity():
     x = cr.linalg.solve_triangular(cr.tensor([[1.0, 0.0], [0.0, 0.0]]), cr.ones(2, 1), upper=True)
     assert x[1, 0].item() == float("inf")

@@ -124,8 +124,8 @@ def _in_dtype(name: str, x: Tensor, dtype: Any) -> Tensor:
     if dtype is None:
         return x
     to = dtypes.as_dtype(dtype).dtype
-    if dtypes.category(to) < 2 or (is_complex(x) and dtypes.category(to) < 3):
-        raise RuntimeError(f"{name}: dtype must be floating point, and complex for complex tensors, got {dtype}")
+    if dtypes.category(to) < 2 or dtypes.promote(x._data.dtype, to) != to:
+        raise RuntimeError(f"{name}: dtype must be a floating-point dtype that holds all of {x.dtype}, got {dtype}")
     return cast(x, to)
 
 

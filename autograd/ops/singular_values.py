@@ -332,5 +332,7 @@ def _cond(A: Tensor, p: Any = None) -> Tensor:
         s = _svdvals(A)
         return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
     inverse, info = xp.inverse_ex(A)
+    is_singular = info != 0
+    inverse = xp.where(is_singular[..., None, None], xp.zeros_like(inverse), inverse)  # not nan
     product = matrix_norm("linalg.cond", A, p) * matrix_norm("linalg.cond", inverse, p)
-    return xp.where(info != 0, xp.ones_like(product) * math.inf, product)
+    return xp.where(is_singular, xp.ones_like(product) * math.inf, product)
