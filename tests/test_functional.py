@@ -282,6 +282,46 @@ def test_a_table_shortened_in_place_is_noticed():
         product.sum().backward()
 
 
+# ---- one element at a time ------------------------------------------------------------------------------------------
+
+MAPPED = {
+    "cross_entropy": (
+        lambda x, t: F.cross_entropy(x, t, cr.tensor([1.0, 2.0, 3.0], dtype=cr.float64), ignore_index=1),
+        lambda: (normal(3, 2, 3, grad=False), cr.tensor([[0, 1], [1, 2], [2, 2]])),
+    ),
+    "multi_margin_loss": (
+        F.multi_margin_loss,
+        lambda: (normal(3, 2, 3, grad=False), cr.tensor([[0, 1], [1, 2], [2, 2]])),
+    ),
+    "gaussian_nll_loss": (
+        lambda x, t: F.gaussian_nll_loss(x, t, t.exp()),
+        lambda: (normal(3, 2, 3, grad=False), normal(3, 3, 2, grad=False).mT),
+    ),
+    "embedding": (
+        lambda i: F.embedding(i, cr.tensor([[1.0], [2.0], [3.0]]), padding_idx=1),
+        lambda: (cr.tensor([[0, 1], [1, 1], [2, 0]]),),
+    ),
+    "grid_sample": (
+        lambda x, g: F.grid_sample(x, g, align_corners=False),
+        lambda: (normal(3, 1, 2, 4, 4, grad=False), normal(3, 1, 3, 3, 2, grad=False)),
+    ),
+    "scaled_dot_product_attention": (
+        lambda q, m: F.scaled_dot_product_attention(q, q, q, m > 0.5),
+        lambda: (normal(3, 2, 3, 4, grad=False), normal(3, 3, 3, grad=False)),
+    ),
+    "max_pool2d": (lambda x: F.max_pool2d(x, 2, return_indices=True)[0], lambda: (spread(3, 1, 2, 4, 4).detach(),)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:vmap")
+@pytest.mark.parametrize("name", MAPPED)
+def test_vmap(name):
+    f, inputs = MAPPED[name]
+    inputs = inputs()
+    expected = [host(f(*[t[i] for t in inputs])) for i in range(3)]
+    np.testing.assert_allclose(host(cr.vmap(f)(*inputs)), np.stack(expected), rtol=1e-10)
+
+
 # ---- names and errors -----------------------------------------------------------------------------------------------
 
 

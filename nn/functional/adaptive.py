@@ -18,6 +18,7 @@ from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn.functional.arguments import batched, need_tensor, sizes
 from chainrule.nn.functional.pooling import _mean_plane, at_places, picked, window
+from chainrule.nn.functional.reduction import asynchronous
 
 Sizes = int | Sequence[int]
 Wanted = int | None | Sequence[int | None]
@@ -212,7 +213,8 @@ def _random_places(x: Any, samples: Any, kernel: tuple[int, ...], wanted: tuple[
     for d, (s, k, w) in enumerate(zip(size, kernel, wanted, strict=True)):
         u = samples[:, :, dims - 1 - d if dims == 2 else d, None]  # PyTorch: width first in two dimensions
         step = (s - k) / (w - 1) if w > 1 else 0.0
-        first = f.astype((f.arange(w - 1, dtype=u.dtype) + u) * step, np.int64) - f.astype(u * step, np.int64)
+        shifted = f.astype((f.arange(w - 1, dtype=u.dtype) + u) * step, dtype=np.int64)
+        first = shifted - f.astype(u * step, dtype=np.int64)
         last = f.full((n, c, 1), s - k, dtype=np.int64)
         starts.append(f.concat([first, last], axis=2) if w > 1 else last)
     flat = f.reshape(x._data, (n, c, math.prod(size)))
@@ -338,7 +340,7 @@ def _unpool(
     if min(size) < 0:
         raise ValueError(f"{caller}: the result would have spatial size {size}")
     length = math.prod(size)
-    if indices._data.size and indices._device.type != "cuda":
+    if indices._data.size and not asynchronous(indices):
         f = indices._device.xp
         low, high = int(f.min(indices._data)), int(f.max(indices._data))
         if low < 0 or high >= length:

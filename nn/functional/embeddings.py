@@ -11,6 +11,7 @@ from chainrule.autograd.op import traced as xp
 from chainrule.autograd.runtime import bump, describe, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn.functional.arguments import need_tensor, need_tensor_or_none
+from chainrule.nn.functional.reduction import asynchronous
 
 
 def _checked(caller: str, input: Any, weight: Any, padding_idx: int | None, sparse: bool) -> tuple[Any, int | None]:
@@ -27,7 +28,7 @@ def _checked(caller: str, input: Any, weight: Any, padding_idx: int | None, spar
         if not -rows <= padding_idx < rows:
             raise ValueError(f"{caller}: padding_idx must be in [{-rows}, {rows - 1}], got {padding_idx}")
         padding_idx %= rows
-    if input._data.size and input._device.type != "cuda":
+    if input._data.size and not asynchronous(input):
         f = input._device.xp
         low, high = int(f.min(input._data)), int(f.max(input._data))
         if low < 0 or high >= rows:

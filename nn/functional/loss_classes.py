@@ -74,7 +74,7 @@ def _picked_weights(input: Any, target: Any, weight: Any, counted: Any) -> tuple
     """Class numbers that are safe to index with, and each sample's weight (None when all weigh 1)."""
     device = input._device
     if counted is None:
-        return target, None if weight is None else weight[target]
+        return target, None if weight is None else xp.table_rows(weight, target)
     mask = device.xp.astype(counted, input._data.dtype)
     if asynchronous(target):
         inside = (target._data >= 0) & (target._data < input._data.shape[1])
@@ -82,7 +82,7 @@ def _picked_weights(input: Any, target: Any, weight: Any, counted: Any) -> tuple
         counted = counted & inside
     mask = wrap(mask, device)
     safe = wrap(target._data * counted, device)
-    return safe, mask if weight is None else weight[safe] * mask
+    return safe, mask if weight is None else xp.table_rows(weight, safe) * mask
 
 
 def nll_loss(

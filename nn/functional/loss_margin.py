@@ -267,7 +267,7 @@ def multi_margin_loss(
     gap = _positive(x - xp.gather(x, column, axis=1) + float(margin))
     gap = gap * gap if p == 2 else gap
     if weight is not None:
-        gap = gap * weight[column]
+        gap = gap * xp.table_rows(weight, column)
     other = wrap(f.arange(c)[None, :] != column._data, device)
     loss = xp.sum(xp.where(other, gap, _zero(gap)), axis=1, keepdims=False) * (1.0 / c)
     return reduce_loss(caller, loss.reshape(tuple(target.shape)) if single else loss, reduction)

@@ -162,7 +162,7 @@ def grid_sample(
 
 def _whole(f: Any, at: Any) -> Any:
     """Positions as integers; those far outside are brought near, where they are outside all the same."""
-    return f.astype(f.clip(at, min=-(2.0**31), max=2.0**31), np.int64)
+    return f.astype(f.clip(at, min=-(2.0**31), max=2.0**31), dtype=np.int64)
 
 
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
