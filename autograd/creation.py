@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.batching.array import extremes
+from chainrule.autograd.batching.array import BatchedArray, extremes, make_room
 from chainrule.autograd.formats import check_layout
 from chainrule.autograd.ops.shape import sizes_given
 from chainrule.autograd.public import function, method_only
@@ -247,7 +247,10 @@ def _like(name: str, make: Any, example: str) -> None:
         check_layout(f"{name}_like", layout)
         spec = input._data.dtype if dtype is None else dtypes.as_dtype(dtype).dtype
         where = input._device if device is None else Device(device)
-        return make(*input._data.shape, dtype=spec, device=where, requires_grad=requires_grad)
+        made = make(*input._data.shape, dtype=spec, device=where, requires_grad=requires_grad)
+        if type(input._data) is BatchedArray and device is None:  # inside vmap: each element may write into its own
+            make_room(made._data, input._data)
+        return made
 
     like.__name__ = f"{name}_like"
     like.__doc__ = f"""{name.capitalize()} with the size, dtype and device of ``input`` unless others are given.

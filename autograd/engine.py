@@ -190,7 +190,12 @@ def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
         raise RuntimeError(
             f"{caller}: the gradient must have the shape {tuple(root.shape)} of the tensor, got {tuple(seed.shape)}"
         )
-    if seed._device is not root._device and not seed._device.covers(root._device):
+    if seed._device is not root._device:
+        from chainrule.autograd import batching
+
+        both = batching.together((root, seed))
+        if both is not None:  # inside vmap
+            return _check_seed(caller, *both)
         raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
     if (seed._data.dtype.kind == "c") != (root._data.dtype.kind == "c"):
         raise RuntimeError(

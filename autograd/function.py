@@ -265,7 +265,8 @@ def _pack(
             output = order.get(id(t))
             edge = by_input.get(id(t)) if output is None else None
             version = counter_of(t)
-            array, at = t._data, version[0]
+            array: Any = t._data
+            at: int | None = version[0]
             if mode.saved_hooks and differentiable is not None:
                 array, at = pack(array, t._device, version), None
             packed.append((array, t._device, version, at, edge, output))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd import dtypes
+from chainrule.autograd import batching, dtypes
 from chainrule.autograd.creation import _finish, _on, _sizes
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import wrap
@@ -150,7 +150,38 @@ def _floating(caller: str, dtype: Any) -> np.dtype[Any]:
     return chosen.dtype
 
 
+def _where(device: Any) -> Device:
+    """Where random numbers are made: inside vmap, at its levels."""
+    return batching.at_active_levels(_on(device)) if batching.active.levels else _on(device)
+
+
+def _draw_in_vmap(
+    kind: Any, device: Device, shape: tuple[int, ...], generator: Generator | None, *args: Any
+) -> Any:
+    """A draw for one element of the batch: the same for all, or another one for each, as vmap was told."""
+    levels = batching.active.levels
+    if any(level.randomness == "error" for level in levels):
+        raise RuntimeError(
+            "vmap: a random function was called; say what is meant by vmap(..., randomness='different') (other numbers "
+            "for each element of the batch) or randomness='same'"
+        )
+    if any(type(a) is batching.BatchedArray for a in args):
+        if kind is not definitions.bernoulli:
+            raise RuntimeError("vmap: the parameters of a random function cannot differ over the batch")
+        (probability,) = args
+        return _draw(definitions.uniform, device, shape, generator) < probability
+    different = [level for level in levels if level.randomness == "different"]  # outermost first
+    base = batching.base_of(device)
+    key, stream = (default_generator if generator is None else generator).next_stream()
+    with base.backend.device_context(base.index or 0):
+        array = kind(base.backend, key, stream, (*[level.size for level in different], *shape), *args)
+    return batching.drawn(array, different, device)
+
+
 def _draw(kind: Any, device: Device, shape: tuple[int, ...], generator: Generator | None, *args: Any) -> Any:
+    levels = batching.active.levels
+    if levels:
+        return _draw_in_vmap(kind, device, shape, generator, *args)
     key, stream = (default_generator if generator is None else generator).next_stream()
     with device.backend.device_context(device.index or 0):
         return kind(device.backend, key, stream, shape, *args)
@@ -186,7 +217,7 @@ def rand(
         >>> cr.rand(2, 3).shape
         (2, 3)
     """
-    where = _on(device)
+    where = _where(device)
     array = _numbers("rand", where, _sizes("rand", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
@@ -208,7 +239,7 @@ def randn(
         >>> cr.randn(2, 3).shape
         (2, 3)
     """
-    where = _on(device)
+    where = _where(device)
     array = _numbers("randn", where, _sizes("randn", size), generator, dtype)
     return _finish(array, where, requires_grad)
 
@@ -245,7 +276,7 @@ def randint(
         raise TypeError(f"randint: expected (high, size) or (low, high, size), got {bounds} {named or ''}")
     if not low < high:
         raise RuntimeError(f"randint: low must be below high, got low={low}, high={high}")
-    where = _on(device)
+    where = _where(device)
     spec = np.dtype(np.int64) if dtype is None else dtypes.as_dtype(dtype).dtype
     drawn = np.dtype(np.int64) if dtypes.category(spec) != 1 else spec
     array = _draw(definitions.integers, where, _sizes("randint", (size,)), generator, int(low), int(high), drawn)
@@ -272,7 +303,7 @@ def randperm(
     """
     if n < 0:
         raise RuntimeError(f"randperm: n must not be negative, got {n}")
-    where = _on(device)
+    where = _where(device)
     key, stream = (default_generator if generator is None else generator).next_stream()
     order = definitions.permutation(where.backend, key, stream, int(n))
     t = wrap(order, where)
@@ -351,4 +382,5 @@ def randint_like(
 
 def keep_mask(like: Tensor, keep: float, generator: Generator | None = None) -> Tensor:
     """A bool tensor of the size of ``like``, true with probability ``keep``; for dropout."""
-    return wrap(_draw(definitions.keep_mask, like._device, tuple(like._data.shape), generator, keep), like._device)
+    device = _where(like._device)
+    return wrap(_draw(definitions.keep_mask, device, tuple(like._data.shape), generator, keep), device)

@@ -7,6 +7,7 @@ A result is recorded only where it depends on something that is tracked outside.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,10 @@ def enter(caller: str, t: Any) -> Tensor:
     return handle
 
 
+#: handles of calls that have returned: that a graph leads to them says nothing about the outside
+closed: weakref.WeakSet[Leaf] = weakref.WeakSet()
+
+
 def leave(t: Any, own: set[Any], recorded: bool) -> Any:
     """A result as the outside sees it: without the graph, where that only leads to our own handles."""
     if not isinstance(t, Tensor) or tracked_node(t) is None:
@@ -48,7 +53,7 @@ def depends_outside(tensors: list[Any], own: set[Any]) -> bool:
     found = [node for node in {tracked_node(t) for t in tensors} if node is not None]
     seen = set(found)
     for node in found:  # grows while it is walked
-        if type(node) is Leaf and node not in own:
+        if type(node) is Leaf and node not in own and node not in closed:
             return True
         for edge in node.inputs:
             if edge is not None and edge not in seen:
@@ -91,6 +96,7 @@ class Call:
             args[n] = handle
         with enable_grad():
             result = function(*args, **kwargs)
+        closed.update(self.own)
         self.aux: Any = None
         if aux:
             if not (isinstance(result, tuple) and len(result) == 2):
@@ -278,6 +284,7 @@ class Linear:
         with enable_grad():
             self.dummies = [_zeros(call.outputs[i]).requires_grad_() for i in self.reached]
             self.own = call.own | {tracked_node(u) for u in self.dummies}
+            closed.update(self.own)
             roots = [call.outputs[i] for i in self.reached]
             found: Any = (
                 engine.grad(roots, call.inputs, self.dummies, True, True, allow_unused=True)

@@ -14,7 +14,11 @@ from chainrule.autograd.samples import Sample
 
 DIFFERENTIABLE = sorted(name for name, op in OPS.items() if op.rules)
 #: recorded by hand in one place each, which has tests of its own
-NO_SAMPLES = {"to_device": "tests/test_tensor.py", "restride_view": "tests/test_views.py", "view_scatter": "tests/test_inplace.py"}
+NO_SAMPLES = {
+    "to_device": "tests/test_tensor.py",
+    "restride_view": "tests/test_views.py",
+    "view_scatter": "tests/test_inplace.py",
+}
 
 
 def place(array):

@@ -139,3 +139,164 @@ def test_every_gradient_inside_and_around_vmap_is_that_of_a_loop(name):
             for k, got in enumerate(around(stacked[0], *each[0][1:])):
                 want = [e[k] for e in alone]
                 close(got, cr.stack(want) if argnums[k] == 0 else sum(want[1:], want[0]))
+
+
+# ---- dimensions, nests, randomness, errors --------------------------------------------------------------------------
+
+
+def test_it_runs_once_and_not_in_a_loop():
+    calls = []
+
+    def f(x):
+        calls.append(x.shape)
+        return (x.sin() + x.sum()).softmax(0)
+
+    x = cr.randn(5, 3)
+    got = cr.vmap(f)(x)
+    assert calls == [(3,)]
+    close(got, cr.stack([f(row) for row in x]))
+
+
+def test_inside_a_tensor_looks_like_one_element():
+    def f(x):
+        assert x.shape == (2, 3) and x.ndim == 2 and x.dim() == 2 and len(x) == 2 and x.numel() == 6
+        assert x.device == cr.get_default_device() and x.dtype == cr.float32
+        assert repr(x) == "Tensor(one of 4 elements, shape=(2, 3), dtype=chainrule.float32)"
+        return x.reshape(-1).cpu() if x.device.type == "cpu" else x.reshape(-1)
+
+    assert cr.vmap(f)(cr.zeros(4, 2, 3)).shape == (4, 6)
+
+
+def test_a_loop_warns_once_and_names_the_operation():
+    from chainrule.autograd.batching import namespace
+
+    namespace._warned.discard("put_at")
+    x = cr.randn(3, 4)
+
+    def f(t):
+        t = t.clone()
+        t[cr.tensor([0, 2])] = t[:2] * 2
+        return t
+
+    with pytest.warns(UserWarning, match="there is no batching rule for 'index_put'; it runs once for each of the 4"):
+        got = cr.vmap(func.jacrev(f))(x)
+    close(got, cr.stack([func.jacrev(f)(row) for row in x]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cr.vmap(func.jacrev(f))(x)
+
+
+def test_captured_tensors_and_new_ones():
+    w, x = cr.randn(3), cr.randn(4, 3)
+    close(cr.vmap(lambda t: t * w + cr.ones(3))(x), x * w + 1)
+    close(cr.vmap(lambda t: cr.zeros_like(t) + t.new_ones(3) * t.mean())(x), x.mean(1, keepdim=True).expand(4, 3))
+    close(cr.vmap(lambda t: w)(x), w.expand(4, 3))
+    assert cr.equal(cr.vmap(lambda t: w, out_dims=None)(x), w)
+    close(cr.vmap(lambda t: cr.cat([t, w, t.sum()[None]]))(x), cr.stack([cr.cat([t, w, t.sum()[None]]) for t in x]))
+
+
+def test_indices_that_differ_over_the_batch():
+    x, i = cr.randn(4, 5), cr.tensor([0, 4, -1, 2])
+    close(cr.vmap(lambda t, k: t[k[None]][0])(x, i), cr.stack([t[k] for t, k in zip(x, [0, 4, -1, 2])]))
+    close(cr.vmap(lambda t, k: t.gather(0, k[None]))(x, i % 5), x.gather(1, (i % 5)[:, None]))
+    close(cr.vmap(lambda k: x[:, k[None]])(i), cr.stack([x[:, k][:, None] for k in [0, 4, -1, 2]]))
+    with pytest.raises(IndexError):
+        cr.vmap(lambda t, k: t[k[None]])(x, i + 3)
+
+
+def test_writing_in_place():
+    x = cr.randn(4, 3)
+
+    def f(t):
+        out = cr.zeros_like(t)
+        out[0] = t.sum()
+        out[1:] += t[1:]
+        return out.mul_(2)
+
+    close(cr.vmap(f)(x), cr.stack([f(t) for t in x]))
+    gradient = func.grad(lambda t: (f(t) ** 2).sum())
+    close(cr.vmap(gradient)(x), cr.stack([gradient(t) for t in x]))
+
+
+def test_writing_what_differs_into_what_does_not_is_refused():
+    w = cr.zeros(3)
+    with pytest.raises(RuntimeError):
+        cr.vmap(lambda t: w.add_(t))(cr.ones(4, 3))
+    assert w.tolist() == [0, 0, 0]
+
+
+def test_random_numbers():
+    x = cr.zeros(5, 3)
+    with pytest.raises(RuntimeError, match="randomness='different'"):
+        cr.vmap(lambda t: t + cr.rand(3))(x)
+    for function in (
+        lambda t: t + cr.rand(3),
+        lambda t: cr.randn_like(t),
+        lambda t: nn_dropout(t + 1),
+        lambda t: cr.bernoulli(t + 0.5),
+        lambda t: t.clone().normal_(),
+    ):
+        same = cr.vmap(function, randomness="same")(x)
+        assert cr.equal(same, same[:1].expand(5, 3))
+        different = cr.vmap(lambda t, f=function: cr.cat([f(t) for _ in range(6)]), randomness="different")(x)
+        assert len({tuple(row) for row in different.tolist()}) == 5
+    nested = cr.vmap(lambda t: cr.vmap(lambda u: u + cr.rand(()), randomness="different")(t), randomness="same")(x)
+    assert cr.equal(nested, nested[:1].expand(5, 3)) and len(set(nested[0].tolist())) == 3
+    nested = cr.vmap(lambda t: cr.vmap(lambda u: u + cr.rand(()), randomness="same")(t), randomness="different")(x)
+    assert len(set(nested[:, 0].tolist())) == 5 and len(set(nested[0].tolist())) == 1
+
+
+def nn_dropout(t):
+    return cr.nn.functional.dropout(t, 0.5, True)
+
+
+def test_branches_and_python_numbers():
+    x = cr.tensor([1.0, -1.0])
+    with pytest.raises(RuntimeError, match=r"use where\(condition, a, b\)"):
+        cr.vmap(lambda t: t if t > 0 else -t)(x)
+    with pytest.raises(RuntimeError, match="another one for each element"):
+        cr.vmap(lambda t: t * t.item())(x)
+    with pytest.raises(RuntimeError, match="another one for each element"):
+        cr.vmap(lambda t: cr.tensor(t.numpy()))(x)
+    close(cr.vmap(lambda t: t if t < 5 else -t)(x), x)  # all take the same branch
+
+
+def test_backward_inside_to_a_shared_tensor_is_refused():
+    w = cr.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="shared by all elements of the batch"):
+        cr.vmap(lambda t: cr.autograd.grad((w * t).sum(), w)[0])(cr.randn(4, 3))
+    cr.vmap(lambda t: (w * t).sum())(cr.ones(4, 3)).sum().backward()
+    assert w.grad.tolist() == [4, 4, 4]
+
+
+def test_nothing_is_left_behind():
+    from chainrule.autograd.batching import active
+
+    with pytest.raises(ZeroDivisionError):
+        cr.vmap(lambda t: t / (1 // 0))(cr.ones(3))
+    assert active.levels == []
+
+
+def test_an_empty_batch():
+    assert cr.vmap(lambda t: t.sin().sum())(cr.zeros(0, 3)).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "args", "message"),
+    [
+        ({}, (3,), "nothing to map over"),
+        ({}, (cr.ones(2), cr.ones(3)), r"one length, got \[2, 3\]"),
+        ({"in_dims": 1}, (cr.ones(2),), "no such dimension"),
+        ({"in_dims": (0, 0)}, (cr.ones(2),), "2 entries for 1 arguments"),
+        ({"in_dims": (0,)}, (3,), "no Tensor"),
+        ({"in_dims": "x"}, (cr.ones(2),), "must be an int or a tuple"),
+        ({"in_dims": ({"b": 0},)}, ({"a": cr.ones(2)},), "keys"),
+        ({"out_dims": 3}, (cr.ones(2),), "out_dims is 3"),
+    ],
+)
+def test_wrong_arguments(kwargs, args, message):
+    with pytest.raises(ValueError, match=message):
+        cr.vmap(lambda *a: a[0], **kwargs)(*args)
+    for wrong in ({"randomness": "often"}, {"chunk_size": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            cr.vmap(lambda a: a, **wrong)

@@ -15,7 +15,8 @@ import threading
 import weakref
 from typing import Any
 
-from chainrule.autograd.batching.array import BatchedArray, Level
+from chainrule.autograd.batching.array import BatchedArray as BatchedArray
+from chainrule.autograd.batching.array import Level
 from chainrule.autograd.batching.namespace import BatchedNamespace
 from chainrule.autograd.modes import mode
 from chainrule.autograd.node import Node, next_sequence
@@ -270,7 +271,25 @@ def lift_to_active(t: Tensor) -> Tensor:
     """``t`` at every level that this thread is inside of."""
     if not active.levels:
         return t
-    return lift(t, device_with(base_of(t._device), (*levels_of(t._device), *active.levels)))
+    return lift(t, at_active_levels(t._device))
+
+
+def at_active_levels(device: Device) -> Device:
+    """A device with every level that this thread is inside of."""
+    return device_with(base_of(device), (*levels_of(device), *active.levels))
+
+
+def drawn(array: Any, levels: list[Level], device: Device) -> Any:
+    """Random numbers with the batches of ``levels`` in their first dimensions (outermost first), for ``device``."""
+    for level in levels:
+        array = BatchedArray(array, level, True)
+    have, want = tuple(reversed(levels)), levels_of(device)
+    if not set(have) <= set(want):
+        raise RuntimeError(
+            "vmap: random numbers that differ over the batch cannot be written into a tensor that does not; make it "
+            "from the inputs, for example with zeros_like"
+        )
+    return _lift(array, have, want)
 
 
 def together(tensors: tuple[Any, ...]) -> tuple[Any, ...] | None:

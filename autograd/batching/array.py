@@ -122,9 +122,7 @@ class BatchedArray:
         return operator.index(self._agreed("an index"))
 
     def item(self) -> Any:
-        if self.batched:
-            raise _refuse("item()")
-        return self.data.item()
+        return self._agreed("item()").item()
 
     def tolist(self) -> Any:
         if self.batched:
@@ -133,6 +131,14 @@ class BatchedArray:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise _refuse("NumPy")
+
+    def all(self) -> bool:
+        """Whether all elements of the whole batch are true: for checks of values."""
+        return bool(self.data.all())
+
+    def any(self) -> bool:
+        """Whether any element of the whole batch is true: for checks of values."""
+        return bool(self.data.any())
 
     def copy(self) -> BatchedArray:
         return BatchedArray(self.data.copy(), self.level, self.batched)
@@ -187,7 +193,7 @@ class BatchedArray:
     def check_writable(self) -> None:
         if self.copied:
             raise RuntimeError(
-                "vmap: this tensor is a view that was made without a batching rule, and cannot be written to; clone() it"
+                "vmap: this tensor is a view made without a batching rule, and cannot be written to; clone() it"
             )
 
     def own_batch(self) -> None:
@@ -204,11 +210,22 @@ class BatchedArray:
         self.data, self.batched = repeated.copy(), True
 
 
+def make_room(array: Any, like: Any) -> None:
+    """Let ``array`` differ over the batches that ``like`` differs over, so that ``like`` can be written into it."""
+    while type(array) is BatchedArray and type(like) is BatchedArray and array.level is like.level:
+        if like.batched:
+            array.own_batch()
+        array, like = array.data, like.data
+
+
 def made(data: Any, level: Level, batched: bool, sources: Any) -> BatchedArray:
     """A result: a view of the source whose memory it shares, if there is one."""
     for s in sources:
-        if type(s) is BatchedArray and s.level is level and (s.data is data or shares(s.data, data)):
-            return s.view_of(data)
+        if type(s) is BatchedArray and s.level is level:
+            if s.data is data:  # code asks `result is x` to know whether it must copy
+                return s
+            if shares(s.data, data):
+                return s.view_of(data)
     return BatchedArray(data, level, batched)
 
 

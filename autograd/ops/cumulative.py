@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
-from chainrule.autograd.ops.reduction import ValuesIndices, products_before, summand
+from chainrule.autograd.ops.reduction import ValuesIndices, has_zero, products_before, summand
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function
 from chainrule.autograd.runtime import cast
@@ -42,7 +42,7 @@ def _recurrence_from_behind(xp: Any, g: Any, factors: Any, axis: int) -> Any:
 
 
 def _cumulative_prod_back(xp: Any, g: Any, x: Any, out: Any, axis: int) -> Any:
-    if not bool(xp.any(x == 0)):
+    if not has_zero(xp, x):
         return _sum_from_behind(xp, g * out, axis) / x
     # out[j] without x[i] is the product before i times that of the elements i + 1 to j
     behind = x[(*(slice(None),) * axis, slice(1, None))]

@@ -59,10 +59,16 @@ def _from_diagonal_reference(x: Any, shape: Any, offset: int, axis1: int, axis2:
 )
 def from_diagonal(xp, x, *, shape, offset, axis1, axis2):
     """Zeros of the given shape with the last dimension of ``x`` on a diagonal."""
-    out = xp.zeros(shape, dtype=x.dtype)
-    target = xp.diagonal(out, offset=offset, axis1=axis1, axis2=axis2)
-    target[...] = x
-    return out
+    rest = [i for i in range(len(shape)) if i not in (axis1, axis2)]
+    rows, columns, count = shape[axis1], shape[axis2], x.shape[-1]
+    # in a flattened matrix a diagonal is every (columns + 1)-th element
+    first = offset if offset >= 0 else -offset * columns
+    last = first + (count - 1) * (columns + 1) + 1 if count else first
+    out = xp.zeros((*[shape[i] for i in rest], rows * columns), dtype=x.dtype)
+    out[..., slice(first, last, columns + 1)] = x
+    out = xp.reshape(out, (*[shape[i] for i in rest], rows, columns))
+    order = [*rest, axis1, axis2]
+    return xp.permute_dims(out, tuple([order.index(i) for i in range(len(shape))]))
 
 
 def _two_axes(caller: str, ndim: int, dim1: Any, dim2: Any) -> tuple[int, int]:

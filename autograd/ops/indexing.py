@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.batching.array import extremes
+from chainrule.autograd.batching.array import BatchedArray, extremes, make_room
 from chainrule.autograd.inplace import _check_recorded, _records, adopt, check_memory
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
@@ -66,11 +66,13 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], tuple[Tensor, ...]]:
                 consumed += 1
             layout.append(part)
         elif part is Ellipsis:
-            if any(p is Ellipsis for p in layout):
+            if any(p is Ellipsis for p in parts[:position]):
                 raise IndexError("index: only one ellipsis is allowed")
-            layout.append(part)
             named = sum([_dimensions(p) for p in parts[position + 1 :]])
-            consumed = max(x._data.ndim - named, consumed)
+            if x._data.ndim - named > consumed:
+                layout.append(part)
+                consumed = x._data.ndim - named
+            # else it stands for nothing, and must not separate the index tensors around it, as it would for NumPy
         elif isinstance(part, (bool, np.bool_)) or _is_scalar(part, bools=True):
             layout.append(NEW_SLOT)
             tensors.append(wrap(x._device.asarray([0] if part else [], np.int64), x._device))
@@ -149,7 +151,7 @@ def _index_tensors(x: Tensor, part: Any, dim: int) -> tuple[Tensor, ...]:
         if low < -n or high >= n:
             raise IndexError(f"index: {low if low < -n else high} is out of bounds for dimension {dim} with length {n}")
         if low < 0:  # CuPy and scatter-adds want them from 0
-            part = wrap(x._device.xp.where(part._data < 0, part._data + n, part._data), x._device)
+            part = wrap(part._device.xp.where(part._data < 0, part._data + n, part._data), part._device)
     return (part,)
 
 
@@ -324,9 +326,11 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
             host if x._device.type == "cpu" else x._device.backend.from_host(host, x._device.index or 0), x._device
         )
     elif value._device is not x._device:
-        if value._data.ndim:
+        if value._data.ndim and not x._device.covers(value._device):
             raise mixed_devices(_getitem_op(), x, value)
         value = value.to(x._device)
+    if type(x._data) is BatchedArray:  # inside vmap
+        make_room(x._data, value._data)
     tracked = _records(x, (value,))
     if tracked:
         _check_recorded("setitem", x)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.batching.array import DataDependent
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import normal_axis
@@ -141,9 +142,17 @@ def mean(xp, x, *, axis=None, keepdims=False):
     return xp.mean(x, axis=axis, keepdims=keepdims)
 
 
+def has_zero(xp: Any, x: Any) -> bool:
+    """Whether any element is 0; inside vmap, of any element of the batch."""
+    try:
+        return bool(xp.any(x == 0))
+    except DataDependent:
+        return True
+
+
 def _prod_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
     g = restore(xp, g, x.shape, axis, keepdims)
-    if not bool(xp.any(x == 0)):
+    if not has_zero(xp, x):
         return g * restore(xp, out, x.shape, axis, keepdims) / x
     return g * _others(xp, x, normal_axes(axis, x.ndim))
 

@@ -168,8 +168,8 @@ def _hermitian(input: Tensor) -> Tensor:
     return _conjugate(_transpose(input, 0, 1)) if input._data.ndim else _conjugate(input)
 
 
-TensorMethods.H = property(_hermitian)  # type: ignore[attr-defined]
-TensorMethods.mH = property(_adjoint)  # type: ignore[attr-defined]
+for _name, _property in {"H": _hermitian, "mH": _adjoint}.items():
+    setattr(TensorMethods, _name, property(_property))
 
 
 # ---- at least so many dimensions ------------------------------------------------------------------------------------

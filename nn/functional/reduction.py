@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.autograd.batching import BatchedDevice
 from chainrule.autograd.op import traced as xp
 from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
@@ -66,5 +67,5 @@ def weighted(caller: str, loss: Any, weight: Tensor | None) -> Any:
 
 
 def asynchronous(t: Tensor) -> bool:
-    """Whether looking at values would make the host wait for the device."""
-    return t._device.type == "cuda"
+    """Whether looking at values would make the host wait for the device, or there is no one value (inside vmap)."""
+    return t._device.type == "cuda" or isinstance(t._device, BatchedDevice)
