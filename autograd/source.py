@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from chainrule.autograd.op import PUBLIC_NAMES, Op
+from chainrule.autograd.op import PUBLIC_NAMES, REAL_ONLY, Op
 
 
 def camel_case(name: str) -> str:
@@ -56,19 +56,6 @@ def _any_tracked(op: Op, arguments: list[str]) -> str:
         f"any(e is not None for e in e_{a})" if a == op.variadic else f"e_{a} is not None" for a in arguments
     )
 
-
-#: ops that compare numbers, or are defined by such: complex numbers have no order, though the array libraries give them
-#: one (by real, then imaginary parts)
-_REAL = frozenset(
-    """
-    less less_equal greater greater_equal maximum minimum fmax fmin max min argmax argmin argsort
-    argument_of_cummax argument_of_cummin argument_of_median argument_of_mode median_of_all bisect clip sign round step
-    isposinf isneginf softmax log_softmax relu leaky_relu elu softplus hardtanh hardsigmoid hardswish hardshrink
-    softshrink threshold logsigmoid rectify_by_weight gelu mish max_pool2d max_pool2d_pick window_argmax logit
-    class_cross_entropy soft_cross_entropy logistic_cross_entropy binary_cross_entropy mean_squared_error
-    standardise batch_norm copysign
-    """.split()
-)
 
 #: attributes that forwards compute with
 NUMBERS = frozenset({
@@ -133,7 +120,7 @@ def _check_arguments(op: Op) -> list[str]:
                 "    if t._device is not device:",
                 f"        return on_one_device(OP, {_all_arguments(op)})",
             ]
-    if op.name in _REAL:
+    if op.name in REAL_ONLY:
         lines += [f"if {first}._data.dtype.kind == 'c':", f"    raise no_complex(OP, {first})"]
     return lines
 
