@@ -141,6 +141,7 @@ _HELPERS: dict[str, Any] = {
     "harmonise": runtime.harmonise,
     "to_floating": runtime.to_floating,
     "on_one_device": runtime.on_one_device,
+    "no_complex": runtime.no_complex,
     "explain": runtime.explain,
     "unbroadcast": runtime.unbroadcast,
     "own_layout": runtime.own_layout,

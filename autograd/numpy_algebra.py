@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -156,12 +156,42 @@ def solve(a: Any, b: Any) -> Tensor:
     return ours("linalg.solve")(*[floating(t) for t in common(a, b)])
 
 
+@implements(np.linalg.multi_dot)
+def multi_dot(arrays: Any, *, out: None = None) -> Tensor:
+    return ours("linalg.multi_dot")(common(*arrays))
+
+
+@implements(np.linalg.eig)
+def eig(a: Tensor) -> Any:
+    values, vectors = ours("linalg.eig")(floating(a))
+    return EigenResult(*_real_if_it_is(a, values, vectors))
+
+
+@implements(np.linalg.eigvals)
+def eigvals(a: Tensor) -> Tensor:
+    return _real_if_it_is(a, ours("linalg.eigvals")(floating(a)))[0]
+
+
+class EigenResult(NamedTuple):
+    """What ``np.linalg.eig`` gives."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+def _real_if_it_is(a: Tensor, values: Tensor, *others: Tensor) -> list[Tensor]:
+    """Real parts where a real matrix has real eigenvalues alone, as NumPy decides it; PyTorch's are always complex."""
+    if a.is_complex() or bool((ours("imag")(values.detach()) != 0).any()):
+        return [values, *others]
+    return [ours("real")(t) for t in (values, *others)]
+
+
 @implements(np.linalg.matrix_power)
 def matrix_power(a: Tensor, n: int) -> Tensor:
     return ours("linalg.matrix_power")(a, n)
 
 
-pass_on(np.linalg, "inv det slogdet eigh eigvalsh eig eigvals cholesky svdvals multi_dot", "linalg.")
+pass_on(np.linalg, "inv det slogdet eigh eigvalsh cholesky svdvals", "linalg.")
 
 
 # ---- Fourier transforms ---------------------------------------------------------------------------------------------

@@ -135,11 +135,11 @@ def _row(items: list[str], indent: int, width: int) -> str:
 class _Format:
     """How every element is written: one width, and the shortest of integer, fixed and scientific that suits all."""
 
-    def __init__(self, write: Callable[[Any], str], width: int) -> None:
-        self.write, self.width = write, width
+    def __init__(self, write: Callable[[Any], str], width: int, *, justified: bool = True) -> None:
+        self.write, self.width, self.justified = write, width, justified
 
     def __call__(self, value: Any) -> str:
-        return self.write(value).rjust(self.width)
+        return self.write(value).rjust(self.width if self.justified else 0)
 
 
 def _formatter(values: np.ndarray) -> _Format:
@@ -153,7 +153,8 @@ def _formatter(values: np.ndarray) -> _Format:
             second = imag(v.imag).lstrip()
             return real(v.real) + (second if second.startswith("-") else "+" + second) + "j"
 
-        return _Format(write, real.width + imag.width + 1)
+        # as in PyTorch, real parts stand below each other, and imaginary parts follow them closely
+        return _Format(write, real.width + imag.width + 1, justified=False)
     wide = values.astype(np.float64)
     counted = wide[np.isfinite(wide) & (wide != 0)]
     if not counted.size:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd import dtypes, runtime
+from chainrule.autograd import dtypes, formats, runtime
+from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.public import function, method_only
 from chainrule.autograd.tensor import Tensor
 
@@ -245,3 +246,52 @@ def _is_set_to(input: Tensor, tensor: Tensor) -> bool:
     """Whether two tensors show the same memory in the same way."""
     same = input._data.shape == tensor._data.shape and input.stride() == tensor.stride()
     return bool(same and input.dtype == tensor.dtype and _data_ptr(input) == _data_ptr(tensor))
+
+
+# ---- what tensors of other libraries may be -------------------------------------------------------------------------
+
+
+def _is_cpu(input: Tensor) -> bool:
+    """Whether the elements live in the memory of the CPU."""
+    return input._device.type == "cpu"
+
+
+def _layout(input: Tensor) -> formats.layout:
+    """``chainrule.strided``: how the elements are stored."""
+    return formats.strided
+
+
+def _never(input: Tensor) -> bool:
+    """False: there are no such tensors here."""
+    return False
+
+
+TensorMethods.is_cpu = property(_is_cpu)  # type: ignore[attr-defined]
+TensorMethods.layout = property(_layout)  # type: ignore[attr-defined]
+for _name in "is_sparse is_sparse_csr is_quantized is_meta is_nested is_mkldnn is_mps is_xpu is_xla is_vulkan".split():
+    setattr(TensorMethods, _name, property(_never))
+
+
+@method_only("is_pinned")
+def _is_pinned(input: Tensor, device: Any = None) -> bool:
+    """Whether the elements live in page-locked memory; never here."""
+    return False
+
+
+@method_only("pin_memory")
+def _pin_memory(input: Tensor, device: Any = None) -> Tensor:
+    """The tensor itself: there is no page-locked memory here."""
+    return input
+
+
+@method_only("dim_order")
+def _dim_order(input: Tensor, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+    """The dimensions in the order in which they lie in memory, outermost first."""
+    strides = input.stride()
+    return tuple(sorted(range(len(strides)), key=lambda d: -strides[d]))
+
+
+@method_only("to_dense")
+def _to_dense(input: Tensor, dtype: Any = None, *, masked_grad: bool = True) -> Tensor:
+    """The tensor itself, in another dtype where one is given: there are no sparse tensors here."""
+    return input if dtype is None else input.to(dtype)

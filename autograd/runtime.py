@@ -140,6 +140,12 @@ def lifted(op: Op, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
     return found
 
 
+def no_complex(op: Op, x: Tensor) -> RuntimeError:
+    """The error for complex numbers where an order is needed."""
+    hint = "use sgn()" if op.name == "sign" else "use .abs(), .real or .imag of them"
+    return RuntimeError(f"{op.label}: complex numbers have no order, got a {describe(x)}; {hint}")
+
+
 def harmonise(op: Op, *values: Any) -> tuple[Tensor, ...]:
     """Bring the arguments of an elementwise op to one device and dtype, by PyTorch's promotion rules.
 

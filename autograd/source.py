@@ -57,6 +57,19 @@ def _any_tracked(op: Op, arguments: list[str]) -> str:
     )
 
 
+#: ops that compare numbers, or are defined by such: complex numbers have no order, though the array libraries give them
+#: one (by real, then imaginary parts)
+_REAL = frozenset(
+    """
+    less less_equal greater greater_equal maximum minimum fmax fmin max min argmax argmin argsort
+    argument_of_cummax argument_of_cummin argument_of_median argument_of_mode median_of_all bisect clip sign round step
+    isposinf isneginf softmax log_softmax relu leaky_relu elu softplus hardtanh hardsigmoid hardswish hardshrink
+    softshrink threshold logsigmoid rectify_by_weight gelu mish max_pool2d max_pool2d_pick window_argmax logit
+    class_cross_entropy soft_cross_entropy logistic_cross_entropy binary_cross_entropy mean_squared_error
+    standardise batch_norm copysign
+    """.split()
+)
+
 #: attributes that forwards compute with
 NUMBERS = frozenset({
     "alpha", "beta", "correction", "eps", "exponent", "input_scale", "lambd", "max", "min", "nan", "neginf",
@@ -120,6 +133,8 @@ def _check_arguments(op: Op) -> list[str]:
                 "    if t._device is not device:",
                 f"        return on_one_device(OP, {_all_arguments(op)})",
             ]
+    if op.name in _REAL:
+        lines += [f"if {first}._data.dtype.kind == 'c':", f"    raise no_complex(OP, {first})"]
     return lines
 
 

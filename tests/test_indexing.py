@@ -271,3 +271,12 @@ def test_index_functions():
     assert cr.nonzero(t > 9).tolist() == [[2, 2], [2, 3]]
     assert [i.tolist() for i in cr.where(t > 9)] == [[2, 2], [2, 3]]
     assert cr.gather(t, 1, cr.tensor([[0], [1], [2]])).tolist() == [[0], [5], [10]]
+
+
+def test_an_ellipsis_that_stands_for_nothing_separates_nothing():
+    """PyTorch keeps the place of neighbouring index tensors; NumPy takes an ellipsis between them for a dimension."""
+    t = cr.arange(24).reshape(2, 3, 4)
+    assert t[:, [0, 2], ..., [1, 1]].tolist() == [[1, 9], [13, 21]]
+    assert t[:, [0], ..., 0, None].shape == (2, 1, 1)
+    with pytest.raises(IndexError, match="only one ellipsis"):
+        t[..., 0, 0, 0, ...]

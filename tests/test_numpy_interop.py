@@ -246,7 +246,7 @@ def test_arrays_do_not_meet_tensors_of_other_devices():
 
 A = np.array([[0.3, 0.7, 0.9], [0.5, 0.2, 0.4]])
 S = np.array([[2.0, 0.5], [0.5, 1.0]])
-#: NumPy function by name -> arguments; `...` stands for the tensor, S where the function needs a square matrix
+#: NumPy function by name -> arguments; `...` stands for the tensor, an array in its place is made one (square matrices)
 CALLS = {
     "sum": [(...,), (..., 0), {"axis": (0, 1), "keepdims": True}],
     "prod": [(...,), (..., 1), (..., (0, 1))],
@@ -356,6 +356,14 @@ CALLS = {
     "fft.fft2": [(...,)],
     "fft.fftn": [(...,)],
     "fft.fftshift": [(...,)],
+    "fft.ifftshift": [(...,), (..., 1)],
+    **{f"fft.{name}": [(...,)] for name in "hfft ihfft irfft ifft2 rfft2 irfft2 ifftn rfftn irfftn".split()},
+    "linalg.qr": [(S,), (S, "complete")],
+    "linalg.eigh": [(S,)],
+    "linalg.eig": [(S,)],
+    "linalg.eigvals": [(S,), (np.array([[0.0, 1.0], [-1.0, 0.5]]),)],
+    "linalg.matrix_transpose": [(...,)],
+    "linalg.multi_dot": [((..., A.T, A),)],
 }
 
 
@@ -367,8 +375,8 @@ def fill(arguments, tensor):
             filled.append(tensor)
         elif isinstance(v, tuple) and ... in v[:1]:
             filled.append(fill(v, tensor))
-        elif v is S and i == 0:
-            filled.append(t(S, requires_grad=True) if isinstance(tensor, cr.Tensor) else S)
+        elif isinstance(v, np.ndarray) and i == 0:
+            filled.append(t(v, requires_grad=True) if isinstance(tensor, cr.Tensor) else v)
         else:
             filled.append(v)
     return tuple(filled)
@@ -429,6 +437,14 @@ def test_there_are_more_than_eighty_functions():
         np.split(t([1.0, 2.0, 3.0]), 2)
 
 
+def test_the_page_lists_what_is_covered(checkout):
+    np.sum(t([1.0]))
+    blocks = (checkout / "docs" / "numpy.md").read_text().split("```")[1::2]
+    ufuncs, functions = [set(block.removeprefix("text").split()) for block in blocks]
+    assert ufuncs == {*COVERED, "divmod"}
+    assert functions == {numpy_functions.label_of(f).removeprefix("np.") for f in numpy_functions.TABLE}
+
+
 def test_numpy_functions_mean_numpys():
     x = t([1.0, 2.0, 4.0, 7.0])
     assert abs(np.std(x).item() - np.std([1, 2, 4, 7])) < 1e-6 and np.std(x).item() != x.std().item()
@@ -464,6 +480,18 @@ def test_asarray_refuses_to_drop_a_graph_or_to_copy_from_a_device():
     x = leaf([1.0, 2.0])
     np.array(x.numpy(force=True))[0] = 5.0
     assert x.tolist() == [1.0, 2.0]
+
+
+def test_tensors_as_indices_and_elements_of_arrays():
+    a = np.arange(4.0)
+    assert a[t([2, 0])].tolist() == [2.0, 0.0] and a[t(3)] == 3.0
+    assert a[t([True, False, False, True])].tolist() == [0.0, 3.0]
+    a[0], a[1:3] = t(9.0), t([7.0, 8.0])
+    assert a.tolist() == [9.0, 7.0, 8.0, 3.0]
+    assert np.array([t(1.0), t(2.0)]).tolist() == [1.0, 2.0]
+    for value_of in (leaf(0.5), leaf([0.5, 0.5])):
+        with pytest.raises(RuntimeError, match=r"requires grad.*\.detach\(\)"):
+            a[:2] = value_of
 
 
 def test_tensors_of_numpy_data_share_memory_where_pytorch_shares_it():

@@ -57,6 +57,10 @@ def test_answers():
     assert cr.ones(2).is_signed()
     assert cr.ones(2).is_same_size(cr.zeros(2))
     assert not cr.is_complex(cr.ones(2))
+    assert cr.ones(2, device="cpu").is_cpu
+    assert cr.ones(2).layout is cr.strided
+    assert not cr.ones(2).is_sparse
+    assert cr.zeros(2, 3, 4).permute(2, 0, 1).dim_order() == (1, 2, 0)
     assert cr.is_complex(cr.ones(2, dtype=cr.complex64))
 
 

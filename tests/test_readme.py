@@ -16,7 +16,7 @@ pytestmark = pytest.mark.host
 
 def test_the_ten_lines_run(checkout, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (checkout / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks))
     command = [sys.executable, "-W", "error", script]

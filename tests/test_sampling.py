@@ -43,6 +43,19 @@ def test_continuous_distributions(name, dtype):
     assert stats.kstest(value(sample).astype(np.float64), expected.cdf).pvalue > RARE
 
 
+@pytest.mark.parametrize("dtype", [cr.complex64, cr.complex128])
+def test_complex_numbers(dtype):
+    for draw, expected in ((cr.randn, stats.norm(0, math.sqrt(0.5))), (cr.rand, stats.uniform())):
+        t = draw(100, 100, dtype=dtype)
+        assert (t.shape, t.dtype) == ((100, 100), dtype)
+        sample = value(t).reshape(-1)
+        assert abs(np.corrcoef(sample.real, sample.imag)[0, 1]) < 0.04
+        for part in (sample.real, sample.imag):
+            assert stats.kstest(part.astype(np.float64), expected.cdf).pvalue > RARE
+    assert cr.randn_like(t).dtype == dtype
+    assert cr.randn(dtype=dtype).shape == ()
+
+
 def check_counts(sample, expected):
     """A chi-squared test on the values that are expected at least five times; the others are put together."""
     n = len(sample)

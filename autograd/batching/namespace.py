@@ -6,8 +6,8 @@ import functools
 import warnings
 from typing import Any
 
-from chainrule.autograd.batching.array import BatchedArray, Level, _array, made, shares
 from chainrule.autograd.batching import images as images  # more rules
+from chainrule.autograd.batching.array import BatchedArray, Level, _array, made, shares
 from chainrule.autograd.batching.rules import RULES, bare, elementwise, is_batched
 from chainrule.autograd.op import OPS
 from chainrule.backends.namespace import FORWARDS

@@ -32,6 +32,7 @@ from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
 from chainrule.autograd.ops import least_squares as least_squares
 from chainrule.autograd.ops import linalg as linalg
+from chainrule.autograd.ops import low_rank as low_rank
 from chainrule.autograd.ops import masks as masks
 from chainrule.autograd.ops import matrix_products as matrix_products
 from chainrule.autograd.ops import normalization as normalization

@@ -79,7 +79,7 @@ def eigen_hermitian(xp, x):
 )
 def eigenvalues_hermitian(xp, x):
     """The eigenvalues alone, where no gradient is asked for."""
-    return xp.linalg.eigvalsh(hermitian_part(xp, x))
+    return xp.linalg.eigvalsh(xp.astype(hermitian_part(xp, x), x.dtype))
 
 
 def _one_triangle(name: str, A: Tensor, UPLO: str) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import string
 from collections.abc import Sequence
@@ -50,24 +52,38 @@ def contract(xp, x, y, *, left, right, result):
 
     Every letter is in two of ``left``, ``right`` and ``result`` at least, so that gradients are products again.
     """
-    both = [c for c in left if c in right]
-    batch = [c for c in both if c in result]
-    summed = [c for c in both if c not in result]
-    rows = [c for c in left if c not in right]
-    columns = [c for c in right if c not in left]
-    size = dict(zip([*left, *right], [*x.shape, *y.shape], strict=True))
-    b, m, k, n = (math.prod([size[c] for c in group]) for group in (batch, rows, summed, columns))
-    x = xp.reshape(_in_order(xp, x, left, [*batch, *rows, *summed]), shape=(b, m, k) if batch else (m, k))
-    y = xp.reshape(_in_order(xp, y, right, [*batch, *summed, *columns]), shape=(b, k, n) if batch else (k, n))
-    # a product without a sum is quicker elementwise, as is a sum without rows and columns by one matrix product
-    out = x * y if not summed else xp.matmul(x, y)
-    made = [*batch, *rows, *columns]
-    return _in_order(xp, xp.reshape(out, shape=tuple([size[c] for c in made])), made, list(result))
+    groups, of_x, of_y, of_out = _layout(left, right, result)
+    size = dict(zip(left + right, (*x.shape, *y.shape), strict=True))
+    b, m, k, n = [math.prod([size[c] for c in group]) for group in groups]
+    x = xp.reshape(_permuted(xp, x, of_x), shape=(b, m, k) if groups[0] else (m, k))
+    y = xp.reshape(_permuted(xp, y, of_y), shape=(b, k, n) if groups[0] else (k, n))
+    out = xp.matmul(x, y) if groups[2] else x * y  # without a sum the product is elementwise
+    batch, rows, _, columns = groups
+    return _permuted(xp, xp.reshape(out, shape=tuple([size[c] for c in batch + rows + columns])), of_out)
 
 
-def _in_order(xp: Any, x: Any, names: Sequence[str], wanted: Sequence[str]) -> Any:
-    axes = tuple([list(names).index(c) for c in wanted])
-    return x if axes == tuple(range(len(axes))) else xp.permute_dims(x, axes=axes)
+def _permuted(xp: Any, x: Any, axes: tuple[int, ...] | None) -> Any:
+    return x if axes is None else xp.permute_dims(x, axes=axes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _layout(left: str, right: str, result: str) -> tuple[Any, ...]:
+    """The letters as batch, rows, summed and columns; and how x, y and the product are permuted (None: not at all)."""
+    shared = [c for c in left if c in right]
+    batch = "".join([c for c in shared if c in result])
+    summed = "".join([c for c in shared if c not in result])
+    rows = "".join([c for c in left if c not in right])
+    columns = "".join([c for c in right if c not in left])
+
+    def order(names: str, wanted: str) -> tuple[int, ...] | None:
+        return None if names == wanted else tuple([names.index(c) for c in wanted])
+
+    return (
+        (batch, rows, summed, columns),
+        order(left, batch + rows + summed),
+        order(right, batch + summed + columns),
+        order(batch + rows + columns, result),
+    )
 
 
 # ---- the equation ---------------------------------------------------------------------------------------------------
@@ -130,7 +146,7 @@ def _from_sublists(arguments: tuple[Any, ...]) -> tuple[str, list[Any]]:
 # ---- the sequence of products ---------------------------------------------------------------------------------------
 
 
-def _lengths(names: list[str], shapes: list[tuple[int, ...]]) -> dict[str, int]:
+def _lengths(names: list[str], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
     """The length of each letter's dimension; those of length 1 are repeated as needed."""
     lengths: dict[str, int] = {}
     for subscript, shape in zip(names, shapes, strict=True):
@@ -142,30 +158,6 @@ def _lengths(names: list[str], shapes: list[tuple[int, ...]]) -> dict[str, int]:
                 )
             lengths[letter] = n if lengths.get(letter, 1) == 1 else lengths[letter]
     return lengths
-
-
-def _without_repeats(x: Tensor, names: str) -> tuple[Tensor, str]:
-    """A letter that stands twice takes the diagonal: its dimension moves to the end."""
-    for letter in dict.fromkeys(names):
-        while names.count(letter) > 1:
-            i = names.index(letter)
-            j = names.index(letter, i + 1)
-            others = [a for a in range(len(names)) if a not in (i, j)]
-            if x.shape[i] != x.shape[j]:
-                raise RuntimeError(
-                    f"einsum: the dimensions {letter!r} of one operand have lengths {x.shape[i]} and {x.shape[j]}"
-                )
-            x = diagonal_of(xp_of_tensors, xp_of_tensors.permute_dims(x, axes=(*others, i, j)))
-            names = "".join([names[a] for a in others]) + letter
-    return x, names
-
-
-def _summed(x: Tensor, names: str, needed: str) -> tuple[Tensor, str]:
-    """Summed over the dimensions whose letters are not needed any more."""
-    axes = tuple([a for a, c in enumerate(names) if c not in needed])
-    if not axes:
-        return x, names
-    return xp_of_tensors.sum(x, axis=axes), "".join([c for c in names if c in needed])
 
 
 def _next_pair(names: list[str], out: str, lengths: dict[str, int]) -> tuple[int, int]:
@@ -180,38 +172,79 @@ def _next_pair(names: list[str], out: str, lengths: dict[str, int]) -> tuple[int
         kept = set(out).union(*[names[k] for k in range(len(names)) if k not in pair])
         return size(letters & kept) - size(names[i]) - size(names[j]), size(letters)
 
-    pairs = [(i, j) for i in range(len(names)) for j in range(i + 1, len(names))]
-    return min(pairs, key=growth_and_cost)
+    return min(itertools.combinations(range(len(names)), 2), key=growth_and_cost)
 
 
-def _evaluate(operands: list[Tensor], names: list[str], out: str) -> Tensor:
-    xp = xp_of_tensors
-    lengths = _lengths(names, [tuple(o._data.shape) for o in operands])
-    for i, x in enumerate(operands):
-        x, letters = _without_repeats(x, names[i])
-        # a dimension of length 1 that meets a longer one is dropped: the product broadcasts over it
-        kept = [a for a, c in enumerate(letters) if x.shape[a] == lengths[c]]
-        if len(kept) < len(letters):
-            x = xp.reshape(x, shape=tuple([x.shape[a] for a in kept]))
-        operands[i], names[i] = x, "".join([letters[a] for a in kept])
+#: what is done ("diagonal", "reshape", "sum", "permute" or "product"), to which operand or operands, and how
+Step = tuple[str, Any, Any]
+
+
+def _simplify(i: int, letters: str, shape: tuple[int, ...], lengths: dict[str, int], steps: list[Step]) -> str:
+    """One operand without letters that stand twice, and without dimensions of length 1 that meet longer ones."""
+    for letter in dict.fromkeys(letters):
+        while letters.count(letter) > 1:
+            first = letters.index(letter)
+            second = letters.index(letter, first + 1)
+            if shape[first] != shape[second]:
+                raise RuntimeError(
+                    f"einsum: the dimensions {letter!r} of one operand have lengths {shape[first]} and {shape[second]}"
+                )
+            others = [a for a in range(len(letters)) if a not in (first, second)]
+            steps.append(("diagonal", i, (*others, first, second)))
+            letters = "".join([letters[a] for a in others]) + letter
+            shape = (*[shape[a] for a in others], shape[first])
+    kept = [a for a, c in enumerate(letters) if shape[a] == lengths[c]]
+    if len(kept) < len(letters):  # the product broadcasts over what is dropped
+        steps.append(("reshape", i, tuple([shape[a] for a in kept])))
+    return "".join([letters[a] for a in kept])
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(equation: str, shapes: tuple[tuple[int, ...], ...]) -> list[Step]:
+    """The steps from the operands to the result."""
+    names, out = parse_einsum(equation, list(shapes))
+    lengths = _lengths(names, shapes)
+    steps: list[Step] = []
+    names = [_simplify(i, names[i], shape, lengths, steps) for i, shape in enumerate(shapes)]
     while True:
-        for i in range(len(names)):
+        for i, letters in enumerate(names):
             needed = out + "".join(names[:i] + names[i + 1 :])
-            operands[i], names[i] = _summed(operands[i], names[i], needed)
+            axes = tuple([a for a, c in enumerate(letters) if c not in needed])
+            if axes:
+                steps.append(("sum", i, axes))
+                names[i] = "".join([c for c in letters if c in needed])
         if len(names) == 1:
             break
-        i, j = _next_pair(names, out, lengths) if len(names) > 2 else (0, 1)
-        y, right = operands.pop(j), names.pop(j)
-        x, left = operands.pop(i), names.pop(i)
+        i, j = _next_pair(names, out, lengths)
+        right, left = names.pop(j), names.pop(i)
         others = out + "".join(names)
         result = "".join(dict.fromkeys([c for c in left + right if c in others]))
-        if not names and set(result) == set(out):
+        if set(result) == set(out) and not names:
             result = out
-        operands.append(xp.contract(x, y, left=left, right=right, result=result))
+        steps.append(("product", (i, j), (left, right, result)))
         names.append(result)
-    # every letter of the result is in the last operand
-    axes = tuple([names[0].index(c) for c in out])
-    return operands[0] if axes == tuple(range(len(axes))) else xp.permute_dims(operands[0], axes=axes)
+    if names[0] != out:
+        steps.append(("permute", 0, tuple([names[0].index(c) for c in out])))
+    return steps
+
+
+def _run(steps: list[Step], operands: list[Tensor]) -> Tensor:
+    xp = xp_of_tensors
+    for what, at, how in steps:
+        if what == "product":
+            i, j = at
+            y, x = operands.pop(j), operands.pop(i)
+            left, right, result = how
+            operands.append(xp.contract(x, y, left=left, right=right, result=result))
+        elif what == "sum":
+            operands[at] = xp.sum(operands[at], axis=how)
+        elif what == "reshape":
+            operands[at] = xp.reshape(operands[at], shape=how)
+        else:
+            operands[at] = xp.permute_dims(operands[at], axes=how)
+            if what == "diagonal":
+                operands[at] = diagonal_of(xp, operands[at])
+    return operands[0]
 
 
 @function("einsum", method=False)
@@ -243,10 +276,9 @@ def _einsum(*args: Any) -> Tensor:
             raise TypeError(f"einsum: operand {i} must be a Tensor, got {describe(t)}")
     if not operands:
         raise ValueError("einsum: expected at least one operand")
-    names, out = parse_einsum(equation, [tuple(o._data.shape) for o in operands])
+    steps = _plan(equation, tuple([tuple(o._data.shape) for o in operands]))
     kinds = {o._data.dtype for o in operands}
     if len(kinds) > 1:
         given = ", ".join([str(o.dtype) for o in operands])
         raise RuntimeError(f"einsum: expected one dtype, got {given}; convert with .to(dtype)")
-    result = _evaluate(operands, names, out)
-    return xp_of_tensors.clone(result) if any(result is o for o in args) else result
+    return _run(steps, operands) if steps else xp_of_tensors.clone(operands[0])

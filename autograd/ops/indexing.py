@@ -66,11 +66,13 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], tuple[Tensor, ...]]:
                 consumed += 1
             layout.append(part)
         elif part is Ellipsis:
-            if any(p is Ellipsis for p in layout):
+            if any(p is Ellipsis for p in parts[:position]):
                 raise IndexError("index: only one ellipsis is allowed")
-            layout.append(part)
             named = sum([_dimensions(p) for p in parts[position + 1 :]])
-            consumed = max(x._data.ndim - named, consumed)
+            if x._data.ndim - named > consumed:
+                layout.append(part)
+                consumed = x._data.ndim - named
+            # else it stands for nothing, and must not separate the index tensors around it, as it would for NumPy
         elif isinstance(part, (bool, np.bool_)) or _is_scalar(part, bools=True):
             layout.append(NEW_SLOT)
             tensors.append(wrap(x._device.asarray([0] if part else [], np.int64), x._device))

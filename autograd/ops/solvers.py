@@ -94,7 +94,7 @@ def _inv_ex(A: Tensor, *, check_errors: bool = False) -> InverseInfo:
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.inv_ex(cr.zeros(2, 2)).info
-        tensor(1, dtype=int32)
+        tensor(1, dtype=chainrule.int32)
     """
     check_matrix("linalg.inv_ex", A, square=True)
     out, info = xp_of_tensors.inverse_ex(A)
@@ -209,7 +209,7 @@ def _linalg_solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: b
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.solve_ex(cr.zeros(2, 2), cr.ones(2)).info
-        tensor(1, dtype=int32)
+        tensor(1, dtype=chainrule.int32)
     """
     out, info = _solve("linalg.solve_ex", A, B, left, xp_of_tensors.solve_matrix_ex)
     _check_info("linalg.solve_ex", info, check_errors)

@@ -139,7 +139,7 @@ def _cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) 
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.cholesky_ex(cr.zeros(2, 2)).info
-        tensor(1, dtype=int32)
+        tensor(1, dtype=chainrule.int32)
     """
     check_matrix("linalg.cholesky_ex", A, square=True)
     out, info = xp_of_tensors.cholesky_factor_ex(xp_of_tensors.hermitian(A, upper=bool(upper)))
@@ -230,7 +230,7 @@ def _lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) 
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.lu_factor_ex(cr.zeros(2, 2)).info
-        tensor(1, dtype=int32)
+        tensor(1, dtype=chainrule.int32)
     """
     return _factor("linalg.lu_factor_ex", A, pivot, check_errors)
 
@@ -256,7 +256,7 @@ def _lu_factor(A: Tensor, *, pivot: bool = True) -> LUPivots:
         >>> import chainrule as cr
         >>> cr.linalg.lu_factor(cr.tensor([[1.0, 2.0], [4.0, 4.0]]))
         LUPivots(LU=tensor([[4.0000, 4.0000],
-                [0.2500, 1.0000]]), pivots=tensor([2, 2], dtype=int32))
+                [0.2500, 1.0000]]), pivots=tensor([2, 2], dtype=chainrule.int32))
     """
     return LUPivots(*_factor("linalg.lu_factor", A, pivot, True)[:2])
 
@@ -268,7 +268,7 @@ def _old_lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     Example:
         >>> import chainrule as cr
         >>> cr.lu(cr.eye(2))[1]
-        tensor([1, 2], dtype=int32)
+        tensor([1, 2], dtype=chainrule.int32)
     """
     result = _factor("lu", A, pivot, False)
     return result if get_infos else LUPivots(*result[:2])
@@ -419,7 +419,7 @@ def _ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = F
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.ldl_factor_ex(cr.eye(2)).info
-        tensor(0, dtype=int32)
+        tensor(0, dtype=chainrule.int32)
     """
     name = "linalg.ldl_factor_ex"
     check_matrix(name, A, square=True)
@@ -446,7 +446,7 @@ def _ldl_factor(A: Tensor, *, hermitian: bool = False) -> LDPivots:
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.ldl_factor(2 * cr.eye(2)).pivots
-        tensor([1, 2], dtype=int32)
+        tensor([1, 2], dtype=chainrule.int32)
     """
     return LDPivots(*_ldl_factor_ex(A, hermitian=hermitian, check_errors=True)[:2])
 

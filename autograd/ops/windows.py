@@ -59,7 +59,7 @@ def _reference(x: Any, windows: tuple[Positions, ...]) -> Any:
 def window_argmax(xp, x, *, windows):
     """The place of the first maximum in each window (or of a NaN, the last), as integers (N, C, ...)."""
     tables = [np.asarray(w, dtype=np.int64) for w in windows]
-    tables = [np.reshape(t, (t.shape[0], -1)) for t in tables]
+    tables = [t if t.ndim == 2 else np.zeros((0, 0), dtype=np.int64) for t in tables]  # no windows at all
     counts = tuple([t.shape[0] for t in tables])
     steps = [int(np.prod(x.shape[3 + d :])) for d in range(len(tables))]
     dims = len(tables)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from chainrule.array_api.promotion import array
-from chainrule.autograd.op import traced
 from chainrule.autograd.runtime import wrap
 from chainrule.autograd.tensor import Tensor
 
@@ -39,15 +38,16 @@ def unique_all(x: Tensor, /) -> UniqueAll:
     """The distinct elements in order, where each first occurs, which one each element is, and how often each occurs."""
     flat = array("unique_all", "x", x).ravel()
     device, xp, n = x._device, x._device.xp, flat.numel()
-    order = traced.argsort(flat, axis=0)  # stable, so the first of equal elements is the first occurrence
-    ranked = flat._data[order._data]
+    # stable, so the first of equal elements is the first occurrence; complex numbers have some order, which is enough
+    order = xp.argsort(flat._data, axis=0)
+    ranked = flat._data[order]
     starts = xp.concat([xp.ones((min(n, 1),), dtype=np.bool_), ranked[1:] != ranked[:-1]])
     where = xp.nonzero(starts)[0]
     number = xp.cumulative_sum(xp.astype(starts, np.int64), axis=0) - 1
     inverse = xp.zeros((n,), dtype=np.int64)
-    inverse[order._data] = number
+    inverse[order] = number
     counts = xp.concat([where[1:], xp.full((min(n, 1),), n, dtype=where.dtype)]) - where
-    first = wrap(order._data[where], device)
+    first = wrap(xp.astype(order[where], np.int64), device)
     return UniqueAll(
         flat[first],
         first,

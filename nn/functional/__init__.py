@@ -136,6 +136,7 @@ from chainrule.nn.functional.vision import affine_grid as affine_grid
 from chainrule.nn.functional.vision import grid_sample as grid_sample
 
 # publish the functions that PyTorch has as torch.f too
+from chainrule.nn.functional import native_names as native_names  # isort: skip
 from chainrule.nn.functional import recurrent as recurrent  # isort: skip
 from chainrule.nn.functional import torch_names as torch_names  # isort: skip
 

@@ -256,8 +256,9 @@ def gaussian_nll_loss(
     if not asynchronous(var) and bool((var._data < 0).any()):
         raise ValueError(f"{caller}: var must not be negative")
     v: Any = var
-    low = input._device.xp.maximum(var._data, eps)
-    v = v + (wrap(low, var._device) - v).detach()
+    f = var._device.xp
+    raised = wrap(f.astype(f.maximum(var._data, eps), var._data.dtype), var._device)
+    v = v + (raised - v).detach()
     error: Any = input - target
     loss = (xp.log(v) + error * error / v) * 0.5
     if full:

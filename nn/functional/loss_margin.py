@@ -252,8 +252,8 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"{caller}: p must be 1 or 2, got {p!r}")
     single = input._data.ndim < 2
-    if input._data.ndim > 2 or not input._data.size:
-        raise RuntimeError(f"{caller}: input must have shape (N, C) or (C) and elements, got {describe(input)}")
+    if input._data.ndim > 2 or 0 in input._data.shape[-1:]:
+        raise RuntimeError(f"{caller}: input must have shape (N, C) or (C), with classes, got {describe(input)}")
     x: Any = input.reshape(1, -1) if single else input
     n, c = x._data.shape
     t = _integers(caller, target).reshape(-1)
@@ -270,7 +270,7 @@ def multi_margin_loss(
         gap = gap * weight[column]
     other = wrap(f.arange(c)[None, :] != column._data, device)
     loss = xp.sum(xp.where(other, gap, _zero(gap)), axis=1, keepdims=False) * (1.0 / c)
-    return reduce_loss(caller, loss.squeeze(0) if single else loss, reduction)
+    return reduce_loss(caller, loss.reshape(tuple(target.shape)) if single else loss, reduction)
 
 
 def multilabel_margin_loss(

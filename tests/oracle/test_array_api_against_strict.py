@@ -88,7 +88,7 @@ def compare(name, dtype, arrays, keywords):
 @pytest.mark.parametrize("name", [n for n in SHORT if n not in NOT_ELEMENTWISE])
 def test_values_of_elementwise_functions(name):
     count = len(names(getattr(xp, name)))
-    assert any([compare(name, dtype, [sample(dtype, seed) for seed in range(count)], {}) for dtype in DTYPES])
+    assert sum(compare(name, dtype, [sample(dtype, seed) for seed in range(count)], {}) for dtype in DTYPES)
 
 
 OF_ONE_ARRAY = """
@@ -100,7 +100,7 @@ unique_values unique_counts unique_inverse unique_all flip diff
 @pytest.mark.parametrize("name", OF_ONE_ARRAY)
 def test_values_of_functions_of_one_array(name):
     keywords = {"axis": 1} if "cumulative" in name else {}
-    assert any([compare(name, dtype, [sample(dtype, 7)], keywords) for dtype in DTYPES])
+    assert sum(compare(name, dtype, [sample(dtype, 7)], keywords) for dtype in DTYPES)
 
 
 @pytest.mark.parametrize("a", DTYPES)
