@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from chainrule.autograd import dtypes
+from chainrule.autograd import batching, dtypes
 from chainrule.autograd.edges import GradientEdge, edge_target, edge_tensor
 from chainrule.autograd.modes import _GradContext, mode, ordinary
 from chainrule.autograd.node import Leaf, Node, OutputSlot
@@ -186,16 +186,13 @@ def _start(caller: str, roots: list[Any], seeds: list[Any], create_graph: bool) 
 def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
     if not isinstance(seed, Tensor):
         raise TypeError(f"{caller}: the gradient must be a Tensor, got {type(seed).__name__}")
+    if seed._device is not root._device:  # inside vmap they can be brought together
+        root, seed = batching.together((root, seed)) or (root, seed)
     if seed._data.shape != root._data.shape:
         raise RuntimeError(
             f"{caller}: the gradient must have the shape {tuple(root.shape)} of the tensor, got {tuple(seed.shape)}"
         )
     if seed._device is not root._device:
-        from chainrule.autograd import batching
-
-        both = batching.together((root, seed))
-        if both is not None:  # inside vmap
-            return _check_seed(caller, *both)
         raise RuntimeError(f"{caller}: the tensor is on {root._device}, its gradient on {seed._device}")
     if (seed._data.dtype.kind == "c") != (root._data.dtype.kind == "c"):
         raise RuntimeError(
