@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd.ops.factors import *
 from chainrule.autograd.ops.reduction import ValuesIndices
 from chainrule.autograd.random import Generator
 from chainrule.autograd.tensor import Size, Tensor
 from chainrule.backends.devices import device as Device
+
+from chainrule.backends.linear_algebra import LinAlgError as LinAlgError
 
 def cholesky(A: Tensor, upper: bool = ..., *, out: Any = ...) -> Tensor: ...
 def cholesky_ex(A: Tensor, *, upper: bool = ..., check_errors: bool = ..., out: Any = ...) -> CholeskyInfo: ...
