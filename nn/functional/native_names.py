@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule.autograd.op import traced as xp
-from chainrule.autograd.public import function
+from chainrule.autograd.public import FUNCTIONS, function
 from chainrule.autograd.random import keep_mask
 from chainrule.autograd.runtime import wrap
 from chainrule.autograd.tensor import Tensor
@@ -121,3 +121,31 @@ def convolution(
     name = f"conv_transpose{dims}d" if transposed else f"conv{dims}d"
     rest = (stride, padding, output_padding, groups, dilation) if transposed else (stride, padding, dilation, groups)
     return getattr(convolutions, name)(input, weight, bias, *rest)
+
+
+@function(method=False)
+def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
+    """The norm over all dimensions but ``dim``, which stay with length 1; for -1 the norm of all elements.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.norm_except_dim(cr.tensor([[3.0, 4.0], [6.0, 8.0]])).flatten()
+        tensor([ 5., 10.])
+    """
+    if dim == -1:
+        return FUNCTIONS["norm"](v, pow)
+    if not 0 <= dim < v._data.ndim:
+        raise IndexError(f"norm_except_dim: dim must be in [-1, {v._data.ndim - 1}], got {dim}")
+    return FUNCTIONS["norm"](v, pow, tuple([d for d in range(v._data.ndim) if d != dim]), keepdim=True)
+
+
+@function(method=False)
+def native_norm(input: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
+    """The p-norm of all elements, or over the dimensions ``dim``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.native_norm(cr.tensor([3.0, 4.0]))
+        tensor(5.)
+    """
+    return FUNCTIONS["norm"](input, p, dim, keepdim, dtype)

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from chainrule.autograd.ops.border import pad
 from chainrule.autograd.public import function
+from chainrule.autograd.runtime import wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn.functional import (
     adaptive,
@@ -221,6 +224,65 @@ def embedding(
     """
     padding = None if padding_idx < 0 else padding_idx
     return embeddings.embedding(indices, weight, padding, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+
+
+@function(method=False)
+def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> Tensor:
+    """The rows that ``indices`` names shortened in place to a norm of at most ``max_norm``.
+
+    There is no :func:`embedding_renorm` out of place.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.embedding_renorm_(cr.tensor([[3.0, 4.0], [3.0, 4.0]]), cr.tensor([1]), 1.0, 2.0)
+        tensor([[3.0000, 4.0000],
+                [0.6000, 0.8000]])
+    """
+    embeddings._renormalise(input, indices.long(), max_norm, norm_type)
+    return input
+
+
+@function(method=False)
+def embedding_bag(
+    weight: Tensor,
+    indices: Tensor,
+    offsets: Tensor,
+    scale_grad_by_freq: bool = False,
+    mode: int = 0,
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The sum (mode 0), mean (1) or maximum (2) of the rows that each bag of indices names.
+
+    Gives the result, the bag of every index, the number of indices in every bag, and an empty tensor where PyTorch
+    keeps the places of maxima for its backward pass.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.embedding_bag(cr.tensor([[1.0], [3.0]]), cr.tensor([0, 1, 1]), cr.tensor([0, 2]))[0].flatten()
+        tensor([4., 3.])
+    """
+    if mode not in (0, 1, 2):
+        raise ValueError(f"embedding_bag: mode must be 0 (sum), 1 (mean) or 2 (max), got {mode!r}")
+    out = embeddings.embedding_bag(
+        indices,
+        weight,
+        offsets,
+        scale_grad_by_freq=scale_grad_by_freq,
+        mode=("sum", "mean", "max")[mode],
+        sparse=sparse,
+        per_sample_weights=per_sample_weights,
+        include_last_offset=include_last_offset,
+        padding_idx=padding_idx,
+    )
+    device = indices._device
+    starts = embeddings._starts("embedding_bag", indices, offsets, include_last_offset)
+    lengths = np.diff(np.append(starts, indices._data.shape[0]))
+    bags = np.repeat(np.arange(starts.size), lengths)
+    kept = [wrap(device.xp.asarray(a), device) for a in (bags, lengths, np.zeros(0, np.int64))]
+    return out, kept[0], kept[1], kept[2]
 
 
 # ---- positions ------------------------------------------------------------------------------------------------------
