@@ -93,7 +93,7 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
         tensor([3., 3.])
     """
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
-        return _matmul(*_with_array(input, other))
+        return _matmul(*_with_array(input, other))  # type: ignore[unreachable]
     a, b = input._data.shape, other._data.shape
     if not a or not b:
         raise RuntimeError(f"matmul: both arguments must have at least 1 dimension, got shapes {a} and {b}")
