@@ -126,7 +126,8 @@ def methods_stub() -> str:
     # inside the class these names are its methods
     body = re.sub(r"(?<=[:\[|>] )(bool|int|float)\b|(?<=\[)(bool|int|float)\b", r"builtins.\g<0>", "\n".join(lines))
     head = _HEAD.replace("from typing", "import builtins\nfrom typing")
-    return head + _imports(v for v in vars(TensorMethods).values() if callable(v)) + "class TensorMethods:\n" + body + "\n"
+    imports = _imports(v for v in vars(TensorMethods).values() if callable(v))
+    return f"{head}{imports}class TensorMethods:\n{body}\n"
 
 
 def main() -> None:
