@@ -32,7 +32,7 @@ _GROUPS: list[tuple[str, str, str]] = [
         ccol_indices ccol_indices_copy coalesce col_indices col_indices_copy crow_indices crow_indices_copy dense_dim
         dsmm hsmm hspmm indices indices_copy is_coalesced resize_as_sparse_ row_indices row_indices_copy saddmm smm
         sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor
-        sparse_csr_tensor sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ spmm sspaddmm 
+        sparse_csr_tensor sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ spmm sspaddmm
         to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values values_copy
         """,
         "there are no sparse tensors; use dense ones, or index_add and scatter_add for sparse updates",
