@@ -151,6 +151,7 @@ def has_zero(xp: Any, x: Any) -> bool:
 
 
 def _prod_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
+    """``g * out / x``"""
     g = restore(xp, g, x.shape, axis, keepdims)
     if not has_zero(xp, x):
         return g * restore(xp, out, x.shape, axis, keepdims) / x
