@@ -313,6 +313,7 @@ def _multi_dot(tensors: Any) -> Tensor:
     """
     if not isinstance(tensors, (list, tuple)):
         raise TypeError(f"linalg.multi_dot: argument 'tensors' must be a sequence of Tensors, got {describe(tensors)}")
+    tensors = list(tensors)
     if len(tensors) < 2:
         raise RuntimeError(f"linalg.multi_dot: expected at least 2 tensors, got {len(tensors)}")
     last = len(tensors) - 1
