@@ -272,7 +272,7 @@ def _nansum(
 
     Example:
         >>> import chainrule as cr
-        >>> cr.nansum(cr.tensor([1.0, float("nan"), 3.0]))
+        >>> cr.nansum(cr.tensor([1.0, cr.nan, 3.0]))
         tensor(4.)
     """
     dim = dim if axis is NOT_GIVEN else axis
@@ -300,7 +300,7 @@ def _nanmean(
 
     Example:
         >>> import chainrule as cr
-        >>> cr.nanmean(cr.tensor([1.0, float("nan"), 3.0]))
+        >>> cr.nanmean(cr.tensor([1.0, cr.nan, 3.0]))
         tensor(2.)
     """
     dim = dim if axis is NOT_GIVEN else axis
