@@ -138,20 +138,20 @@ def _cut(caller: str, input: Tensor, where: Any, dim: int) -> tuple[Tensor, ...]
         where = where.tolist()
     if isinstance(where, (list, tuple)):
         bounds = [min(i + n if i < 0 else i, n) for i in (int(v) for v in where)]
-        bounds = [max(i, 0) for i in bounds]
-        edges = [0, *bounds, n]
-        # a cut before an earlier one leaves an empty part, as a slice does
-        return tuple(
-            [
-                xp_of_tensors.getitem(input, index=(*(slice(None),) * axis, slice(a, max(a, b)), ...))
-                for a, b in itertools.pairwise(edges)
-            ]
-        )
-    sections = int(where)
-    if sections < 1:
-        raise RuntimeError(f"{caller}: the number of sections must be positive, got {sections}")
-    sizes = [n // sections + (1 if i < n % sections else 0) for i in range(sections)]
-    return _split(input, sizes, axis)
+        edges = [0, *[max(i, 0) for i in bounds], n]
+    else:
+        sections = int(where)
+        if sections < 1:
+            raise RuntimeError(f"{caller}: the number of sections must be positive, got {sections}")
+        longer = n % sections  # the first parts have one element more
+        edges = [i * (n // sections) + min(i, longer) for i in range(sections + 1)]
+    # slices, not one split: as in PyTorch each part can be written to. A cut before an earlier one leaves an empty part
+    return tuple(
+        [
+            xp_of_tensors.getitem(input, index=(*(slice(None),) * axis, slice(a, max(a, b)), ...))
+            for a, b in itertools.pairwise(edges)
+        ]
+    )
 
 
 def _directional(name: str, axis: int, least: int, example: str) -> None:
