@@ -1,4 +1,4 @@
-"""More kinds of steps for the random programs of test_programs.py: most operators, their in-place twins, conversions."""
+"""More kinds of steps for the programs of test_programs.py: most operators, their in-place twins, conversions."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def method(i, name, *args, source=None, **kwargs):
 def function(name, *args, **kwargs):
     """The step ``lib.name(*args, **kwargs)``."""
     text = ", ".join([*map(shown, args), *(f"{k}={a!r}" for k, a in kwargs.items())])
-    return Step(
-        f"{name}({text})", lambda lib, v: getattr(lib, name)(*[resolve(lib, v, a) for a in args], **kwargs)
-    )
+    return Step(f"{name}({text})", lambda lib, v: getattr(lib, name)(*[resolve(lib, v, a) for a in args], **kwargs))
 
 
 class ManyKinds(Kinds):
@@ -109,8 +107,8 @@ class ManyKinds(Kinds):
         i = self.some()
         t = self.theirs[i]
         d, keep = self.dim(t), self.flag()
-        name = self.pick("var std norm prod softmax log_softmax mean amin nansum all any count_nonzero var_mean logsumexp"
-                         .split())  # fmt: skip
+        name = self.pick("var std norm prod softmax log_softmax mean amin nansum all any count_nonzero var_mean "
+                         "logsumexp".split())  # fmt: skip
         if name in ("var", "std"):
             return method(i, name, d, correction=self.pick([0, 1]), keepdim=keep)
         if name == "var_mean":
@@ -179,6 +177,8 @@ class ManyKinds(Kinds):
             return method(i, name, self.pick([(2,), (2, 1), (1, 2), (1, 1, 2), (0, 1)]))
         if name in ("tril", "triu"):
             return method(i, name, int(self.rng.integers(-1, 2)))
+        if name == "diff" and not t.numel():  # PyTorch makes a new leaf of an empty one
+            name = "repeat_interleave"
         if name == "diff":
             return method(i, name, int(self.rng.integers(0, 3)), d)
         if name == "diag_embed":
@@ -205,6 +205,8 @@ class ManyKinds(Kinds):
             wanted = [k for k, o in enumerate(self.theirs) if not o.dtype.is_floating_point]
             if wanted:
                 j = self.pick(wanted)
+                if not t.numel():  # PyTorch does not look whether the positions exist
+                    return self.cumulative()
                 return Step(f"v{i}[v{j}]", lambda lib, v: v[i][v[j]])
         return method(i, "gather" if name == "integers" else name, *self.along(t, d)[::-1][: 2] if name ==
                       "take_along_dim" else self.along(t, d))  # fmt: skip
@@ -221,6 +223,8 @@ class ManyKinds(Kinds):
         twin = self.flag() if twin is None else twin
         i = self.written() if twin else self.some()
         t = self.theirs[i]
+        if not t.numel():  # PyTorch returns at once: it checks no positions and records nothing
+            return self.more_views()
         d = self.dim(t)
         n = t.shape[d] if t.ndim else 1
         name = self.pick("scatter scatter_add index_add index_copy index_fill index_put masked_scatter masked_fill "
@@ -235,11 +239,15 @@ class ManyKinds(Kinds):
         if name == "index_fill":
             return method(i, name + end, d, self.positions(n, 2), 0.3)
         if name in ("index_add", "index_copy"):
+            if t.dtype == torch.bool:  # 2 times a bool is one in PyTorch, and refused here
+                name = "index_copy"
             index = self.positions(n, 2) if name == "index_copy" else self.index(n, (2,))
             shape = list(t.shape)
             if t.ndim:
                 shape[d] = len(index)
             j, fresh = self.operand(i, tuple(shape))
+            if name == "index_copy" and not self.theirs[j].ndim and t.ndim > 1:  # one number for all: refused there
+                return self.more_views()
             return method(i, name + end, d, index, V(j, fresh), **({} if name == "index_copy" else {"alpha": 2}))
         if name in ("index_put", "accumulate"):
             if not t.ndim:
@@ -299,8 +307,8 @@ class ManyKinds(Kinds):
         """Elementwise, of one to three tensors; out of place or in place."""
         twin = self.flag()
         i = self.written() if twin else self.some()
-        name = self.pick("clamp lerp lerp_tensor addcmul addcdiv atan2 hypot logaddexp copysign fmod remainder fmax fmin "
-                         "clamp_min pow log1p sqrt reciprocal floor sign erf sinh softplus xlogy true_divide "
+        name = self.pick("clamp lerp lerp_tensor addcmul addcdiv atan2 hypot logaddexp copysign fmod remainder fmax "
+                         "fmin clamp_min pow log1p sqrt reciprocal floor sign erf sinh softplus xlogy true_divide "
                          "floor_divide".split())  # fmt: skip
         if name == "logaddexp":
             twin = False
@@ -325,7 +333,7 @@ class ManyKinds(Kinds):
             return method(i, name + end, self.pick([0.7123, -1.3123, 2]))
         if name in ("floor", "sign", "erf", "sinh"):
             return method(i, name + end)
-        if name == "softplus" or name in ("fmax", "fmin", "xlogy", "true_divide") and twin:
+        if name == "softplus" or (name in ("fmax", "fmin", "xlogy", "true_divide") and twin):
             return Step(f"nn.functional.softplus(v{i})", lambda lib, v: lib.nn.functional.softplus(v[i]))
         # these have edges at 0, where a tensor of a program often lies: step away from it
         j = other()
@@ -334,9 +342,7 @@ class ManyKinds(Kinds):
         if name in ("addcdiv", "atan2", "true_divide", "hypot", "xlogy", "pow", "copysign"):
             args = {"addcdiv": lambda x, y: (x, y), "hypot": lambda x, y: (y,)}.get(name, lambda x, y: (y,))
             if name == "pow":
-                return Step(
-                    f"(v{i}**2 + 0.3).pow(v{j.i})", lambda lib, v: (v[i] ** 2 + 0.3).pow(resolve(lib, v, j))
-                )
+                return Step(f"(v{i}**2 + 0.3).pow(v{j.i})", lambda lib, v: (v[i] ** 2 + 0.3).pow(resolve(lib, v, j)))
             return Step(
                 f"v{i}.{name}{end}({j}, {j}**2 + 0.4)",
                 lambda lib, v: self.result(
@@ -353,9 +359,11 @@ class ManyKinds(Kinds):
         i = self.written()
         t = self.theirs[i]
         d = self.dim(t)
-        name = self.pick("cumsum_ cumprod_ tril_ triu_ index_add_ clamp_max_ pow_ floor_ sigmoid_ cos_ erf_ true_divide_ "
-                         "rsub lerp_ scatter addcmul_ reciprocal_ fill_diagonal_ bool".split())  # fmt: skip
+        name = self.pick("cumsum_ cumprod_ tril_ triu_ index_add_ clamp_max_ pow_ floor_ sigmoid_ cos_ erf_ "
+                         "true_divide_ rsub lerp_ scatter addcmul_ reciprocal_ fill_diagonal_ bool".split())  # fmt: skip
         if name in ("cumsum_", "cumprod_"):
+            if t.dtype == torch.bool:  # the sums are integers, which PyTorch writes into bools unasked
+                return method(i, "fill_", 1)
             return method(i, name, d)
         if name in ("tril_", "triu_"):
             return method(i, name, int(self.rng.integers(-1, 2)))
@@ -372,9 +380,10 @@ class ManyKinds(Kinds):
         if name == "addcmul_":
             return method(i, name, V(*self.operand(i)), V(*self.operand(i)))
         if name == "bool":
-            if t.requires_grad:  # PyTorch keeps the graph of the overwritten values, here it ends
-                return method(i, "neg_")
             other = V(*self.operand(i))
+            # a comparison ends the graph here; PyTorch keeps that of the overwritten values, or of the other tensor
+            if t.requires_grad or self.theirs[other.i].requires_grad:
+                return method(i, "neg_")
             return method(i, self.pick(["logical_and_", "logical_or_", "bitwise_xor_", "ne_", "gt_"]), other)
         if name in ("rsub", "scatter", "index_add_", "reciprocal_"):
             return self.scattered(twin=True)

@@ -203,8 +203,9 @@ class Kinds(Tensors):
     def view(self):
         i = self.some()
         t = self.theirs[i]
-        kind = self.pick(["slice", "select", "transpose", "reshape", "unsqueeze", "expand", "squeeze", "many", "none",
-        "T"])
+        kind = self.pick(
+            ["slice", "select", "transpose", "reshape", "unsqueeze", "expand", "squeeze", "many", "none", "T"]
+        )
         n = t.ndim
         if kind == "many" and n:
             d, how = int(self.rng.integers(n)), self.pick(["unbind", "split", "chunk"])
@@ -265,8 +266,9 @@ class Kinds(Tensors):
             op = self.pick(["__iadd__", "__imul__", "__isub__"])
             return Step(f"v{i}.{op}({shown})", lambda lib, v: self.nothing(getattr(v[i], op)(get(v))))
         if name == "masked_fill_":
-            return Step(f"v{i}.masked_fill_(v{i} > 0.2, 0.4)", lambda lib,
-                v: self.nothing(v[i].masked_fill_(v[i] > 0.2, 0.4)))
+            return Step(
+                f"v{i}.masked_fill_(v{i} > 0.2, 0.4)", lambda lib, v: self.nothing(v[i].masked_fill_(v[i] > 0.2, 0.4))
+            )
         return Step(f"v{i}.{name}({shown})", lambda lib, v: self.nothing(getattr(v[i], name)(get(v))))
 
     def setitem(self):

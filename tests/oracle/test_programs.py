@@ -9,12 +9,11 @@ What the programs are made of stands in program_steps.py and program_kinds.py.
 
 from __future__ import annotations
 
-import os
 import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
@@ -44,8 +43,8 @@ class Program(ManyKinds):
         step = self.pick(self.kinds())()
         (theirs, error), (ours, our_error) = attempt(step, torch, self.theirs), attempt(step, cr, self.ours)
         self.log.append(f"{step.text}   # {'raises: ' + str(error)[:80] if error else 'ok'}")
-        if error is not None and our_error is None and any(hole in str(error) for hole in HOLES):
-            raise LacksIt
+        if error is not None and any(hole in str(error) for hole in HOLES):
+            raise LacksIt  # whether or not it is refused here too: PyTorch may have written half of the result
         assert (error is None) == (our_error is None), f"chainrule: {our_error!r}\ntorch: {error!r}"
         if error is not None or theirs is None:
             self.replayed.append(lambda lib, v: attempt(step, lib, v) and None)
@@ -99,7 +98,9 @@ class Program(ManyKinds):
 
     def rtol(self):
         """Single precision anywhere in the program makes all of it coarse."""
-        return 1e-3 if any(".float()" in line or "float32" in line for line in self.log) else 1e-8
+        whole = any(not t.is_floating_point() for t in self.theirs)  # these become float32 next to a number
+        coarse = (".float()", "float32", *(["**2 +"] if whole else []))
+        return 1e-3 if any(word in line for line in self.log for word in coarse) else 1e-8
 
     def compare(self, i):
         a, b = self.theirs[i], self.ours[i]
@@ -153,8 +154,9 @@ class Program(ManyKinds):
         if error is not None:
             return "raises"
         for i, a, b in zip([*leaves, *leaves], theirs, ours, strict=False):
-            assert (a is None) == (b is None), f"v{i}.grad: chainrule {b}, torch {a}"
-            if a is not None:
+            some = a is not None and a.numel() > 0  # an empty gradient and none at all are the same
+            assert some == (b is not None and b.numel() > 0), f"v{i}.grad: chainrule {b}, torch {a}"
+            if some:
                 self.compare_gradients(f"v{i}.grad", a.detach().numpy(), b.numpy(force=True))
         return "agrees"
 
@@ -199,10 +201,18 @@ def programs(count):
     )
 
 
-@programs(300)
-@given(st.data())
-def test_programs_agree_with_torch(data):
-    run_program(data)
+def test_programs_agree_with_torch():
+    outcomes = []
+
+    @programs(300)
+    @given(st.data())
+    def run(data):
+        run_program(data, outcomes)
+
+    run()
+    # enough of them get as far as gradients, or the comparison shows little
+    assert outcomes.count("agrees") >= 75
+    assert outcomes.count("raises") >= 3
 
 
 @pytest.mark.slow
@@ -210,16 +220,3 @@ def test_programs_agree_with_torch(data):
 @given(st.data())
 def test_ten_thousand_programs_agree_with_torch(data):
     run_program(data)
-
-
-def test_most_programs_reach_a_comparison_of_gradients():
-    outcomes = []
-
-    @programs(60)
-    @given(st.data())
-    def collect(data):
-        run_program(data, outcomes)
-
-    collect()
-    assert outcomes.count("agrees") >= 20
-    assert outcomes.count("raises") >= 3
