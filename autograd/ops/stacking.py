@@ -8,6 +8,7 @@ from typing import Any
 
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.diagonal import _diagonal
+from chainrule.autograd.ops.complex import _view_as_complex, _view_as_real
 from chainrule.autograd.ops.joining import _cat, _chunk, _listed, _split, _unbind, common_dtype
 from chainrule.autograd.ops.shape import (
     _expand,
@@ -248,6 +249,8 @@ _copy_of("unbind_copy", _unbind, "cr.{}(cr.arange(2))\n        (tensor(0), tenso
 _copy_of("split_copy", _split, "cr.{}(cr.arange(2), 1)\n        (tensor([0]), tensor([1]))")
 _copy_of("split_with_sizes_copy", _split_with_sizes, "len(cr.{}(cr.arange(3), (1, 2)))\n        2")
 _copy_of("alias_copy", _identity, "cr.{}(cr.arange(2))\n        tensor([0, 1])")
+_copy_of("view_as_real_copy", _view_as_real, "cr.{}(cr.tensor([1 + 2j]))\n        tensor([[1., 2.]])")
+_copy_of("view_as_complex_copy", _view_as_complex, "cr.{}(cr.tensor([1.0, 2.0]))\n        tensor(1.+2.j)")
 _copy_of("detach_copy", _detach, "cr.{}(cr.ones(2, requires_grad=True)).requires_grad\n        False")
 _copy_of("unsafe_split", _split, "len(cr.{}(cr.arange(3), 2))\n        2", method=True)
 _copy_of("unsafe_split_with_sizes", _split_with_sizes, "len(cr.{}(cr.arange(3), (1, 2)))\n        2", method=True)

@@ -128,17 +128,17 @@ class ManyKinds(Kinds):
     def algebra(self):
         i = self.some()
         t = self.theirs[i]
+        if not t.is_floating_point():  # sums of products of bools are counted here; PyTorch gives bools or refuses
+            return self.mixed()
         # of one dtype: whether PyTorch minds depends on the way it takes through the product
         same = [j for j, o in enumerate(self.theirs) if o.dtype == t.dtype and o.shape[-1:] == t.shape[-1:]]
         j = self.pick(same)
         a, b = V(i), V(j)
         m = self.theirs[j].ndim
         if t.ndim == 1 and m == 1:
-            name = self.pick(["outer", "dot", "einsum", "tensordot", "cross"])
+            name = self.pick(["outer", "dot", "einsum", "tensordot"])
             if name == "einsum":
                 return function("einsum", self.pick(["i,i->i", "i,j->ij", "i,i", "i,j->ji", "i,j->j"]), a, b)
-            if name == "cross" and i == j:  # nothing but rounding is left
-                name = "outer"
             return function(name, a, b, *([1] if name == "tensordot" else []))
         if t.ndim == 2 and m == 1:
             return function(self.pick(["mv", "matmul"]), a, b)
@@ -159,7 +159,7 @@ class ManyKinds(Kinds):
             if self.flag():
                 return function("einsum", self.pick(["bik,bjk->bij", "bik,ajk->ba", "bii->bi"]), a, b)
             return Step(f"bmm(v{i}, v{j}.mT)", lambda lib, v: lib.bmm(v[i], v[j].mT))
-        return function(self.pick(["matmul", "inner"]), a, b)
+        return function("matmul", a, b)
 
     def rearranged(self):
         i = self.some()
@@ -326,7 +326,10 @@ class ManyKinds(Kinds):
         if name == "lerp":
             return method(i, name + end, other(), 0.3)
         if name == "lerp_tensor":
-            return method(i, "lerp" + end, other(), other())
+            end_point, weight = other(), other()
+            if not self.theirs[weight.i].ndim:  # PyTorch lets a 0-d weight have another dtype
+                return method(i, "lerp" + end, end_point, 0.4)
+            return method(i, "lerp" + end, end_point, weight)
         if name == "addcmul":
             return method(i, name + end, other(), other(), value=self.pick([1, 2]))
         if name in ("fmod", "remainder", "floor_divide"):
@@ -360,7 +363,8 @@ class ManyKinds(Kinds):
         t = self.theirs[i]
         d = self.dim(t)
         name = self.pick("cumsum_ cumprod_ tril_ triu_ index_add_ clamp_max_ pow_ floor_ sigmoid_ cos_ erf_ "
-                         "true_divide_ rsub lerp_ scatter addcmul_ reciprocal_ fill_diagonal_ bool".split())  # fmt: skip
+                         "true_divide_ rsub lerp_ scatter addcmul_ reciprocal_ fill_diagonal_ bool"
+                         .split())  # fmt: skip
         if name in ("cumsum_", "cumprod_"):
             if t.dtype == torch.bool:  # the sums are integers, which PyTorch writes into bools unasked
                 return method(i, "fill_", 1)
@@ -376,7 +380,7 @@ class ManyKinds(Kinds):
         if name == "fill_diagonal_":
             return method(i, name, 0.8)
         if name == "lerp_":
-            return method(i, name, V(*self.operand(i)), V(*self.operand(i)))
+            return method(i, name, V(*self.operand(i)), -0.7)
         if name == "addcmul_":
             return method(i, name, V(*self.operand(i)), V(*self.operand(i)))
         if name == "bool":

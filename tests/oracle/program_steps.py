@@ -305,7 +305,7 @@ class Kinds(Tensors):
         """
         inner = self.pick([self.inplace, self.inplace_binary, self.setitem, self.unary])()
         if self.rng.random() < 0.4:
-            i = self.some()
+            i = self.written()
             return Step(f"v{i}.detach().add_(0.1)", lambda lib, v: self.nothing(v[i].detach().add_(0.1)))
 
         def run(lib, v):
