@@ -147,6 +147,18 @@ class set_detect_anomaly(_Mode):
         self._before.append(self._at_once)
 
 
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Switch anomaly mode on or off.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.set_anomaly_enabled(False)
+        >>> cr.is_anomaly_enabled()
+        False
+    """
+    set_detect_anomaly(mode, check_nan)
+
+
 def is_anomaly_enabled() -> bool:
     """Whether anomaly mode is on.
 

@@ -119,6 +119,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     return t.clone() if copy else t
 
 
+@function(method=False)
 def to_dlpack(tensor: Tensor) -> Any:
     """The tensor's memory as a DLPack capsule, which another library can take over once.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,41 @@ def arange(
     count = max(math.ceil((end - start) / step), 0)
     # start + i * step in float64 (or int64), as PyTorch counts; np.arange accumulates in the result's dtype
     host = np.arange(count) * step + start
+    return _finish(_place(host.astype(spec), where), where, requires_grad)
+
+
+@function("range", method=False)
+def _range(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """``range(end)`` or ``range(start, end, step)``: a range with its end, of the default dtype. Deprecated: ``arange``.
+
+    Raises RuntimeError for a step of 0 or the wrong sign.
+
+    Example:
+        >>> import warnings
+        >>> import chainrule as cr
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     cr.range(1, 3)
+        tensor([1., 2., 3.])
+    """
+    warnings.warn("range is deprecated, as in PyTorch: use arange, whose end is left out", UserWarning, stacklevel=2)
+    check_layout("range", layout)
+    start, end = (0, start) if end is None else (start, end)
+    start, end, step = _number("range", "start", start), _number("range", "end", end), _number("range", "step", step)
+    if step == 0 or (end - start) * step < 0:
+        raise RuntimeError(f"range: the step must lead from start to end, got start={start}, end={end}, step={step}")
+    spec = (dtypes.get_default_dtype() if dtype is None else dtypes.as_dtype(dtype)).dtype
+    where = _on(device)
+    host = np.arange(math.floor((end - start) / step) + 1) * step + start
     return _finish(_place(host.astype(spec), where), where, requires_grad)
 
 

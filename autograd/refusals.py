@@ -152,6 +152,18 @@ _GROUPS: list[tuple[str, str, str]] = [
     ("Tensor", "hash_tensor module_load reinforce new symeig eig lstsq solve const_data_ptr",
      "PyTorch itself has removed it or uses it inside only"),
     ("", "set_default_tensor_type", "PyTorch has deprecated it; use set_default_dtype and set_default_device"),
+    ("", "lstsq", "PyTorch has removed it; use linalg.lstsq"),
+    ("", "matrix_rank", "PyTorch has removed it; use linalg.matrix_rank"),
+    ("", "solve", "PyTorch has removed it; use linalg.solve"),
+    (
+        "",
+        "save load",
+        "not here yet: numpy.savez(path, **{k: v.numpy() for k, v in model.state_dict().items()}) and load_state_dict",
+    ),
+    (",Tensor", "slice_inverse", "it is a helper of PyTorch's compiler; use slice_scatter"),
+    ("Tensor", "as_subclass", "tensors have no subclasses; wrap the tensor in a class of your own"),
+    ("Tensor", "index", "it takes the dimension objects of functorch; use x[...] or index_select"),
+    ("Tensor", "to_padded_tensor", "there are no nested tensors; use nn.utils.rnn.pad_sequence"),
     ("", "symeig", "PyTorch has removed it; use linalg.eigh"),
     ("", "eig", "PyTorch has removed it; use linalg.eig"),
 ]  # fmt: skip

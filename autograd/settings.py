@@ -260,7 +260,7 @@ def while_loop(cond_fn: Callable[..., Any], body_fn: Callable[..., Any], carried
     return carried
 
 
-@function(method=False)
+@function()
 def is_inference(input: Tensor) -> bool:
     """False: tensors made in inference mode can be used anywhere afterwards.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -109,12 +110,18 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
     return xp_of_tensors.matmul(input, other)
 
 
-def _fixed_rank(name: str, ranks: tuple[int, int], what: str, example: str) -> None:
+def _fixed_rank(
+    name: str, ranks: tuple[int, int], what: str, example: str
+) -> Callable[[Tensor, Tensor], Tensor]:
     def product(input: Tensor, other: Tensor) -> Tensor:
         a, b = input._data.ndim, other._data.ndim
         if (a, b) != ranks:
             raise RuntimeError(
                 f"{name}: expected {ranks[0]}-d and {ranks[1]}-d tensors, got {describe(input)} and {describe(other)}"
+            )
+        if a == 3 and input._data.shape[0] != other._data.shape[0]:  # matmul would broadcast a batch of one
+            raise RuntimeError(
+                f"{name}: expected batches of one size, got shapes {tuple(input.shape)} and {tuple(other.shape)}"
             )
         return _matmul(input, other)
 
@@ -128,10 +135,11 @@ def _fixed_rank(name: str, ranks: tuple[int, int], what: str, example: str) -> N
         {example}
     """
     function(name)(product)
+    return product
 
 
 _fixed_rank("mm", (2, 2), "Product of two matrices.", ">>> cr.mm(cr.ones(1, 2), cr.ones(2, 1))\n        tensor([[2.]])")
-_fixed_rank(
+_bmm = _fixed_rank(
     "bmm",
     (3, 3),
     "Products of two batches of matrices.",

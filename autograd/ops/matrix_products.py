@@ -9,7 +9,7 @@ from typing import Any
 
 from chainrule.autograd import dtypes
 from chainrule.autograd.op import traced as xp_of_tensors
-from chainrule.autograd.ops.linalg import _matmul
+from chainrule.autograd.ops.linalg import _bmm, _matmul
 from chainrule.autograd.ops.matrices import check_matrix, conj
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import function
@@ -260,7 +260,7 @@ def {name}(input: "Tensor", {first}: "Tensor", {second}: "Tensor", *, beta: "Any
 
 _add_product("addmm", "mat1", "mat2", (2, 2), "beta * input + alpha * (mat1 @ mat2)", _matmul)
 _add_product("addmv", "mat", "vec", (2, 1), "beta * input + alpha * (mat @ vec)", _matmul)
-_add_product("baddbmm", "batch1", "batch2", (3, 3), "beta * input + alpha * (batch1 @ batch2)", _matmul)
+_add_product("baddbmm", "batch1", "batch2", (3, 3), "beta * input + alpha * (batch1 @ batch2)", _bmm)
 _add_product(
     "addbmm",
     "batch1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,44 @@ def _resize_as(input: Tensor, the_template: Tensor, memory_format: Any = None) -
     return _resize(input, tuple(the_template._data.shape))
 
 
+@function("resize_as_", method=False)
+def _resize_as_function(input: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
+    """Change the tensor's size to that of another one, in place; returns the tensor itself.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.resize_as_(cr.arange(4), cr.zeros(2))
+        tensor([0, 1])
+    """
+    return _resize_as(input, the_template, memory_format)
+
+
+def _deprecated(name: str) -> None:
+    warnings.warn(f"non-inplace {name} is deprecated; use reshape", UserWarning, stacklevel=3)
+
+
+def _reshaped(caller: str, input: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if math.prod(shape) != input._data.size:
+        raise RuntimeError(
+            f"{caller}: the number of elements has to stay the same, got shapes {tuple(input.shape)} and {shape}"
+        )
+    return xp_of_tensors.reshape(input, shape=shape)
+
+
+@method_only("resize")
+def _resized(input: Tensor, *sizes: Any) -> Tensor:
+    """The elements in another shape; deprecated, as in PyTorch: use ``reshape``."""
+    _deprecated("resize")
+    return _reshaped("resize", input, tuple(sizes_given("resize", sizes, "sizes", {})))
+
+
+@method_only("resize_as")
+def _resized_as(input: Tensor, tensor: Tensor) -> Tensor:
+    """The elements in the shape of another tensor; deprecated, as in PyTorch: use ``reshape``."""
+    _deprecated("resize_as")
+    return _reshaped("resize_as", input, tuple(tensor._data.shape))
+
+
 @method_only("set_")
 def _set(input: Tensor, *source: Any, **named: Any) -> Tensor:
     """Refused: a tensor cannot be put on other memory; assign to ``.data``, or use ``copy_``."""
@@ -96,6 +135,18 @@ def _map(input: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> 
         raise TypeError(f"map_: argument 'tensor' must be a Tensor, got {describe(tensor)}")
     other = tensor.detach().expand(tuple(input._data.shape)).reshape(-1).tolist()
     return _store(input, [callable(a, b) for a, b in zip(input.reshape(-1).tolist(), other, strict=True)])
+
+
+@method_only("map2_")
+def _map2(input: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+    """Replace each element by what ``callable`` gives for it and those of ``x`` and ``y``, which broadcast. Slow."""
+    _on_host("map2_", input)
+    others = []
+    for name, t in (("x", x), ("y", y)):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"map2_: argument {name!r} must be a Tensor, got {describe(t)}")
+        others.append(t.detach().expand(tuple(input._data.shape)).reshape(-1).tolist())
+    return _store(input, [callable(*v) for v in zip(input.reshape(-1).tolist(), *others, strict=True)])
 
 
 @function("detach", method=False)

@@ -155,6 +155,8 @@ def _flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     start, end = normal_axis("flatten", start_dim, len(shape)), normal_axis("flatten", end_dim, len(shape))
     if start > end:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    if start == end:
+        return input
     joined = (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
     return xp_of_tensors.reshape(input, shape=joined)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.ops.complex import _view_as_complex, _view_as_real
 from chainrule.autograd.ops.diagonal import _diagonal
 from chainrule.autograd.ops.joining import _cat, _chunk, _listed, _split, _unbind, common_dtype
 from chainrule.autograd.ops.shape import (
@@ -138,20 +139,20 @@ def _cut(caller: str, input: Tensor, where: Any, dim: int) -> tuple[Tensor, ...]
         where = where.tolist()
     if isinstance(where, (list, tuple)):
         bounds = [min(i + n if i < 0 else i, n) for i in (int(v) for v in where)]
-        bounds = [max(i, 0) for i in bounds]
-        edges = [0, *bounds, n]
-        # a cut before an earlier one leaves an empty part, as a slice does
-        return tuple(
-            [
-                xp_of_tensors.getitem(input, index=(*(slice(None),) * axis, slice(a, max(a, b)), ...))
-                for a, b in itertools.pairwise(edges)
-            ]
-        )
-    sections = int(where)
-    if sections < 1:
-        raise RuntimeError(f"{caller}: the number of sections must be positive, got {sections}")
-    sizes = [n // sections + (1 if i < n % sections else 0) for i in range(sections)]
-    return _split(input, sizes, axis)
+        edges = [0, *[max(i, 0) for i in bounds], n]
+    else:
+        sections = int(where)
+        if sections < 1:
+            raise RuntimeError(f"{caller}: the number of sections must be positive, got {sections}")
+        longer = n % sections  # the first parts have one element more
+        edges = [i * (n // sections) + min(i, longer) for i in range(sections + 1)]
+    # slices, not one split: as in PyTorch each part can be written to. A cut before an earlier one leaves an empty part
+    return tuple(
+        [
+            xp_of_tensors.getitem(input, index=(*(slice(None),) * axis, slice(a, max(a, b)), ...))
+            for a, b in itertools.pairwise(edges)
+        ]
+    )
 
 
 def _directional(name: str, axis: int, least: int, example: str) -> None:
@@ -248,6 +249,8 @@ _copy_of("unbind_copy", _unbind, "cr.{}(cr.arange(2))\n        (tensor(0), tenso
 _copy_of("split_copy", _split, "cr.{}(cr.arange(2), 1)\n        (tensor([0]), tensor([1]))")
 _copy_of("split_with_sizes_copy", _split_with_sizes, "len(cr.{}(cr.arange(3), (1, 2)))\n        2")
 _copy_of("alias_copy", _identity, "cr.{}(cr.arange(2))\n        tensor([0, 1])")
+_copy_of("view_as_real_copy", _view_as_real, "cr.{}(cr.tensor([1 + 2j]))\n        tensor([[1., 2.]])")
+_copy_of("view_as_complex_copy", _view_as_complex, "cr.{}(cr.tensor([1.0, 2.0]))\n        tensor(1.+2.j)")
 _copy_of("detach_copy", _detach, "cr.{}(cr.ones(2, requires_grad=True)).requires_grad\n        False")
 _copy_of("unsafe_split", _split, "len(cr.{}(cr.arange(3), 2))\n        2", method=True)
 _copy_of("unsafe_split_with_sizes", _split_with_sizes, "len(cr.{}(cr.arange(3), (1, 2)))\n        2", method=True)
