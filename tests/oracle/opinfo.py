@@ -265,3 +265,26 @@ def zeros_for_none(gradient: Any, like: Any) -> Any:
     if gradient is not None:
         return gradient
     return (torch if isinstance(like, torch.Tensor) else cr).zeros_like(like)
+
+
+# ---- the other names of an operation ---------------------------------------------------------------------------------
+
+#: modules in which an operation's name may stand again
+MODULES = ("torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "torch.special", "torch.fft")
+
+
+def at(library: Any, module: str, name: str) -> Any:
+    """The function or method of that name in ``library``, or None."""
+    owner = functools.reduce(getattr, module.split(".")[1:], library)
+    return getattr(owner, name, None)
+
+
+def other_names(info: Any) -> list[tuple[str, str]]:
+    """(module, name) under which both libraries have this operation: methods, aliases, and all of them in place."""
+    if info.name.startswith(("_", "torch.")):
+        return []
+    found = {info.name: None, **{alias.name: None for alias in info.aliases}}
+    lasts = list({name.split(".")[-1]: None for name in found})
+    lasts += [f"{last}_" for last in lasts]
+    names = [(module, last) for last in lasts for module in MODULES]
+    return [(m, n) for m, n in names if callable(at(torch, m, n)) and callable(at(cr, m, n))]

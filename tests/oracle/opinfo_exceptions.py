@@ -19,6 +19,9 @@ ONLY_SHAPES_WHERE: dict[str, tuple[Any, str]] = {}
 #: samples that are left out: those of which the function is true
 DROPPED: dict[str, tuple[Any, str]] = {}
 
+#: titles of which other names (methods in place) are random
+RANDOM_NAMES: dict[str, str] = {}
+
 #: (title, dtype) not compared at all; dtype "*" is every one
 SKIPPED: dict[tuple[str, str], str] = {}
 

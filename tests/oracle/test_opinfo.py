@@ -127,11 +127,54 @@ def test_int64(title):
     check(title, torch.int64, 1e-5, 0, 6)
 
 
-# ---- what the tests above rest on ------------------------------------------------------------------------------------
+# ---- methods, aliases, and both in place -----------------------------------------------------------------------------
 
 
 def widest(info):
     return next(d for d in (torch.float64, torch.complex128, torch.int64, torch.float32) if d in info.dtypes)
+
+
+def call_named(library, module, name, inputs):
+    """The function or method of that name; in place on a clone."""
+    x, args, kwargs = inputs
+    if name.endswith("_"):
+        x = x.clone()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        result = opinfo.at(library, module, name)(x, *args, **kwargs)
+    if name.endswith("_"):
+        assert result is x
+    return result
+
+
+@pytest.mark.parametrize("title", [t for t in FOUND if opinfo.other_names(INFOS[t])])
+def test_methods_and_aliases(title):
+    info = INFOS[title]
+    dtype = widest(info)
+    samples = opinfo.samples_of(info, dtype, False, 2)
+    rtol = exceptions.TOLERANCES.get((title, str(dtype).removeprefix("torch.")), (1e-9,))[0]
+    for (module, name), sample in itertools.product(opinfo.other_names(info), samples):
+        what = f"{module}.{name}, {sample.summary()}"
+        theirs_in = [sample.input, list(sample.args), dict(sample.kwargs)]
+        ours_in = opinfo.to_ours(theirs_in)
+        try:
+            theirs = call_named(torch, module, name, theirs_in)
+        except Exception:  # another signature, or no such thing in place
+            continue
+        try:
+            ours = call_named(cr, module, name, ours_in)
+        except Exception as error:
+            raise AssertionError(f"{what}: {type(error).__name__}: {error}") from error
+        a, b = opinfo.tensors_of(ours), opinfo.tensors_of(theirs)
+        assert len(a) == len(b), what
+        shapes = only_shapes(title, sample) or title in exceptions.RANDOM_NAMES or info.name in opinfo.UP_TO_PHASES
+        for x, y in zip(a, b, strict=True):
+            compare_shapes(x, y, what)
+            if not shapes and (title, "*") not in exceptions.SKIPPED:
+                opinfo.compare_tensors(x, y, rtol, rtol, what)
+
+
+# ---- what the tests above rest on ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("title", FOUND)
