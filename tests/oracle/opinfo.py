@@ -14,9 +14,9 @@ import warnings
 from typing import Any
 
 import numpy as np
+from opinfo_exceptions import CHANGED, DROPPED, NEVER_STRIDED
 
 import chainrule as cr
-from opinfo_exceptions import DROPPED
 
 torch: Any = None
 
@@ -42,8 +42,11 @@ OPERATORS = {
     "__rdiv__": lambda x, y: y / x, "__rpow__": lambda x, y: y**x, "__rmod__": lambda x, y: y % x,
     "__rand__": lambda x, y: y & x, "__ror__": lambda x, y: y | x, "__rxor__": lambda x, y: y ^ x,
     "__rmatmul__": lambda x, y: y @ x, "__getitem__": operator.getitem,
-    "einsum": lambda operands, equation: cr.einsum(equation, operands),
     # these entries call the function on their arguments in another order, or on a copy
+    "nn.functional.embedding": lambda weight, indices, **kwargs: cr.nn.functional.embedding(indices, weight, **kwargs),
+    "nn.functional.embedding_bag": lambda weight, indices, **kwargs: cr.nn.functional.embedding_bag(
+        indices, weight, **kwargs),
+    "einsum": lambda operands, equation: cr.einsum(equation, operands),
     "where": lambda x, condition, other: cr.where(condition, x, other), "zero_": lambda x: x.clone().zero_(),
 }  # fmt: skip
 
@@ -110,7 +113,7 @@ def to_ours(value: Any) -> Any:
     if value is torch.nn.functional.pairwise_distance:  # a sample's distance function
         return cr.nn.functional.pairwise_distance
     if isinstance(value, torch.nn.PairwiseDistance):
-        return cr.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
+        return lambda x, y: cr.nn.functional.pairwise_distance(x, y, value.norm, value.eps, value.keepdim)
     return value
 
 
@@ -162,6 +165,8 @@ def samples_of(info: Any, dtype: Any, gradient: bool, count: int = 10**9, seed: 
         found = list(info.sample_inputs("cpu", dtype, requires_grad=gradient))
     if info.name in DROPPED:
         found = [s for s in found if not DROPPED[info.name][0](s)]
+    if info.name in CHANGED:
+        found = [CHANGED[info.name][0](s) for s in found]
     return spread(found, count)
 
 
@@ -195,6 +200,8 @@ def argument_sets(info: Any, dtype: Any, gradient: bool, most: int = 12, least: 
     if not any(map(inputs_of, plain)):
         return spread(plain, most)
     again = (s for seed in itertools.count(1) for s in samples_of(info, dtype, gradient, seed=seed) if inputs_of(s))
+    if title(info) in NEVER_STRIDED:
+        strided = 0
     enough = [s for s in plain if any(t.ndim and t.numel() > 1 for t in inputs_of(s))]
     if 0 < len(enough) < strided:
         enough += [s for s in itertools.islice(again, 20) if any(t.ndim and t.numel() > 1 for t in inputs_of(s))]
@@ -204,7 +211,7 @@ def argument_sets(info: Any, dtype: Any, gradient: bool, most: int = 12, least: 
         found += [reshaped(plain[0], shape) for shape in SHAPES]
     while len(found) < least:
         more = next(again)
-        found += [more, more.noncontiguous()][: least - len(found)]
+        found += [more, *([more.noncontiguous()] if strided else [])][: least - len(found)]
     return found
 
 

@@ -9,33 +9,120 @@ from typing import Any
 
 RANDOM = "random values: two generators"
 NO_VALUES = "uninitialised memory"
+NO_TENSOR = "takes no tensor: all samples of the database are compared"
 
 #: results of which only shape, dtype and requires_grad are compared
-ONLY_SHAPES: dict[str, str] = {}
+ONLY_SHAPES: dict[str, str] = {
+    **dict.fromkeys(
+        ("bernoulli", "multinomial", "normal", "normal:in_place", "normal:number_mean", "rand_like", "randint",
+         "randint_like", "randn", "randn_like"), RANDOM,
+    ),
+    **dict.fromkeys(
+        ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided", "resize_",
+         "resize_as_"), NO_VALUES,
+    ),
+    "nn.functional.fractional_max_pool2d": "random regions (test_names_without_opinfo.py gives them, and compares)",
+    "nn.functional.fractional_max_pool3d": "random regions (test_names_without_opinfo.py gives them, and compares)",
+}  # fmt: skip
+
+
+def drops(sample: Any) -> bool:
+    """Whether a sample of a dropout function drops at random."""
+    given = {**dict(zip(("p", "training"), sample.args, strict=False)), **sample.kwargs}
+    return bool(given.get("training", True)) and 0 < given.get("p", 0.5) < 1
+
+
+def is_training(sample: Any) -> bool:
+    return bool(sample.kwargs.get("training", False))
+
+
+def has_unequal_shapes(sample: Any) -> bool:
+    return bool(sample.input.shape != sample.args[0].shape)
+
 
 #: the same, for the samples of which the function is true
-ONLY_SHAPES_WHERE: dict[str, tuple[Any, str]] = {}
+ONLY_SHAPES_WHERE: dict[str, tuple[Any, str]] = {
+    **{f"nn.functional.{name}": (drops, RANDOM) for name in (
+        "dropout", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout:with_train",
+        "feature_alpha_dropout:without_train")},
+    "nn.functional.rrelu": (is_training, RANDOM),
+}  # fmt: skip
+
+
+def without_dropout(sample: Any) -> Any:
+    sample.kwargs["dropout_p"] = 0.0
+    return sample
+
+
+def in_evaluation(sample: Any) -> Any:
+    sample.kwargs["training"] = False
+    return sample
+
+
+#: samples that are changed, so that nothing in them is random
+CHANGED: dict[str, tuple[Any, str]] = {
+    "nn.functional.scaled_dot_product_attention": (without_dropout, RANDOM),
+    "nn.functional.multi_head_attention_forward": (in_evaluation, RANDOM),
+}
 
 #: samples that are left out: those of which the function is true
-DROPPED: dict[str, tuple[Any, str]] = {}
+DROPPED: dict[str, tuple[Any, str]] = {
+    "nn.functional.gaussian_nll_loss": (has_unequal_shapes, "refused here: losses do not broadcast"),
+    "svd_lowrank": (
+        lambda sample: sample.kwargs.get("M") is not None,
+        "with M the matrix has a higher rank than q: what is found depends on the random projection",
+    ),
+}
 
 #: titles of which other names (methods in place) are random
 RANDOM_NAMES: dict[str, str] = {}
 
 #: (title, dtype) not compared at all; dtype "*" is every one
-SKIPPED: dict[tuple[str, str], str] = {}
+SKIPPED: dict[tuple[str, str], str] = {
+    ("as_strided:partial_views", "*"): "the samples are views of larger memory, which is not copied to our side",
+    ("chalf", "*"): "complex32 does not exist here: refused",
+}
 
 #: (title, dtype) -> relative and absolute tolerance, instead of 1e-9 (1e-4 in float32)
-TOLERANCES: dict[tuple[str, str], tuple[float, str]] = {}
+TOLERANCES: dict[tuple[str, str], tuple[float, str]] = {
+    **{(f"special.{name}", "float64"): (1e-6, "PyTorch's own error (against mpmath) is up to 3e-7")
+       for name in ("bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1")},
+    ("special.airy_ai", "float64"): (1e-8, "PyTorch's own error is up to 3e-9"),
+    ("cov", "float64"): (1e-7, "the samples' aweights, and so their gradients, are float32"),
+}  # fmt: skip
 
 #: (title, dtype) of which only the first result is compared
-ONLY_FIRST: dict[tuple[str, str], str] = {}
+ONLY_FIRST: dict[tuple[str, str], str] = {
+    (name, "int64"): "equal elements: which of their indices is returned is not determined"
+    for name in ("topk", "kthvalue", "mode")
+}
+
+#: titles of which gradients are not compared
+NO_GRADIENTS: dict[str, str] = {
+    "as_strided_scatter": "PyTorch's gradient ignores that elements were overwritten (its own gradcheck fails)",
+}
 
 #: titles of which second gradients are not compared
-ONLY_FIRST_ORDER: dict[str, str] = {}
+ONLY_FIRST_ORDER: dict[str, str] = {
+    "linalg.norm:subgradients_at_zero": "PyTorch's second gradient at zero is NaN",
+    "nn.functional.ctc_loss": "PyTorch has no second gradient",
+    "nn.functional.linear_cross_entropy:chunked": "PyTorch's second gradient of the chunked loss is zero",
+    "nn.functional.linear_cross_entropy:chunked_none": "PyTorch's second gradient of the chunked loss is zero",
+}
 
 #: titles whose tensors cannot be non-contiguous
-NEVER_STRIDED: dict[str, str] = {}
+NEVER_STRIDED: dict[str, str] = {
+    **dict.fromkeys(("as_strided", "as_strided_copy", "as_strided_scatter", "as_strided:partial_views"),
+                    "counts positions in memory, which is not copied to our side"),
+    "item": "one element",
+    "native_group_norm": "PyTorch refuses them",
+    "view_as_complex": "PyTorch refuses them",
+    "linspace:tensor_overload": "tensors without dimensions",
+    "logspace:tensor_overload": "tensors without dimensions",
+}  # fmt: skip
 
-#: titles with fewer than eight argument sets
-FEWER: dict[str, str] = {}
+#: titles with fewer than eight argument sets, or none with tensors
+FEWER: dict[str, str] = dict.fromkeys(
+    ("arange", "broadcast_shapes", "empty", "empty_permuted", "empty_strided", "eye", "full", "linspace", "logspace",
+     "ones", "randint", "randn", "scalar_tensor", "tril_indices", "triu_indices", "zeros"), NO_TENSOR,
+)  # fmt: skip

@@ -1,12 +1,13 @@
-"""PyTorch's names that its operation database does not cover: each is compared here, or a table says where it is tested.
+"""PyTorch's names that its operation database does not cover: compared here, or a table says where they are tested.
 
 Every argument set is given in ordinary and in non-contiguous memory; floating arrays are differentiated twice.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import sys
+import re
 import warnings
 from pathlib import Path
 
@@ -18,7 +19,6 @@ import chainrule as cr
 torch = pytest.importorskip("torch")
 pytest.importorskip("expecttest", reason="PyTorch's operation database needs expecttest (extra `oracle`)")
 import opinfo  # noqa: E402
-import test_inplace_twins  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 
@@ -158,7 +158,9 @@ CASES = {
                                      (A(1, 8, 9), (5, 5), 2, {"dilation": 2})),
     "torch.nn.functional:upsample": sets((A(2, 3, 4), 7), (A(1, 2, 3, 4), None, 2, "bilinear", True),
                                          (A(2, 2, 3, 3), (5, 4)), (A(1, 2, 3), None, 2, "linear", False)),
-    "torch:native_dropout": sets((A(3, 4), 0.0, True), (A(3, 4), 0.5, False), (A(5), 0.3, False), (A(2, 3), 0.0, False)),
+    "torch:native_dropout": sets((A(3, 4), 0.0, True), (A(3, 4), 0.5, False), (A(5), 0.3, False), (A(), 0.0, False)),
+    "torch:feature_dropout": sets((A(3, 4), 0.0, True), (A(3, 4), 0.5, False), (A(5, 2, 3), 0.3, False),
+                                  (A(2, 3, 1), 0.0, True)),
     "torch:segment_reduce": sets(
         *[(A(6, 2), r, {"lengths": np.array([2, 1, 3])}) for r in ("sum", "mean", "max", "min")],
         (A(5, **LOW), "prod", {"lengths": np.array([2, 3])}), (A(5), "sum", {"lengths": np.array([0, 5])})),
@@ -182,7 +184,8 @@ CASES = {
 PLAIN = {
     # PyTorch has no gradient of the first two
     "torch:detach_copy": sets(*[Constant(A(*shape)) for shape in ((3, 4), (2,), (), (0, 3))]),
-    "torch:native_channel_shuffle": sets((Constant(A(2, 4, 3, 3)), 2), (Constant(A(1, 6, 2, 2)), 3), (Constant(A(2, 6, 5)), 2), (Constant(A(1, 4, 2, 2)), 4)),
+    "torch:native_channel_shuffle": sets(*[(Constant(A(*shape)), n) for shape, n in (
+        ((2, 4, 3, 3), 2), ((1, 6, 2, 2), 3), ((2, 6, 5), 2), ((1, 4, 2, 2), 4))]),
     "torch.fft:fftfreq": sets((5,), (4, 0.5), (1,), (8, {"d": 2.0})),
     "torch.fft:rfftfreq": sets((5,), (4, 0.5), (1,), (8, {"d": 2.0})),
     **{f"torch:{name}_window": sets((5,), (6, False), (1,), (8, {"periodic": True}), dtype="float64")
@@ -192,13 +195,16 @@ PLAIN = {
     "torch:result_type": sets((A(2), 1), (np.arange(3), 1.5), (np.arange(3), A(2)), (A(), np.arange(2))),
     **{f"{module}:{name}": sets(A(2, 3), np.arange(3), A(2) > 0, A(2).astype("float32"), A(2) * 1j)
        for module in ("torch", "torch.Tensor") for name in ("is_complex", "is_floating_point", "is_signed", "is_conj",
-                                                            "is_neg", "numel")},
+                                                            "is_neg", "numel", "get_device")},
     **{f"torch.Tensor:{name}": sets(A(2, 3), A(), A(0, 2), A(1, 2, 3))
        for name in ("dim", "ndimension", "nelement", "size", "element_size", "tolist")},
     "torch.Tensor:size": sets((A(2, 3),), (A(2, 3), 1), (A(2, 3), -1), (A(),)),
-    **{f"{module}:is_nonzero": sets(A(), np.array([0]), np.array(True), A(1, 1)) for module in ("torch", "torch.Tensor")},
+    **{f"{module}:is_nonzero": sets(A(), np.array([0]), np.array(True), A(1, 1))
+       for module in ("torch", "torch.Tensor")},
     **{f"{module}:is_same_size": sets((A(2), A(2)), (A(2), A(2, 1)), (A(), A()), (A(1, 3), A(3)))
        for module in ("torch", "torch.Tensor")},
+    "torch:is_inference": sets(A(2), A(), A(0), A(1, 2)),
+    "torch.Tensor:is_pinned": sets(A(2), A(), A(0), A(1, 2)),
     "torch:is_tensor": sets(A(2), 1.0, "x", [A(2)]),
 }  # fmt: skip
 
@@ -270,6 +276,44 @@ def compare(ours, theirs, what):
         assert first == (tuple(second) if isinstance(second, torch.Size) else second), what
 
 
+#: what is tested elsewhere (random values, settings, legacy constructors, refusals, hooks, memory): file -> names
+ELSEWHERE = {
+    "test_anomaly.py": "torch:is_anomaly_check_nan_enabled torch:is_anomaly_enabled",
+    "test_creation.py": "torch:Size torch:tensor torch.Tensor:new_tensor torch:rand",
+    "test_elementwise.py": "torch.nn.functional:gumbel_softmax",
+    "test_engine.py": "torch.Tensor:backward torch.Tensor:retain_grad",
+    "test_errors.py": "torch:BFloat16Tensor torch:BoolTensor torch:ByteTensor torch:CharTensor torch:HalfTensor "
+    "torch:ShortTensor torch:compile torch:from_file torch:set_flush_denormal torch:set_num_interop_threads "
+    "torch:set_warn_always torch:typename torch:use_deterministic_algorithms torch:while_loop "
+    "torch.Tensor:cuda",
+    "test_functional.py": "torch.nn.functional:dropout1d",
+    "test_hooks.py": "torch.Tensor:register_hook torch.Tensor:register_post_accumulate_grad_hook",
+    "test_inplace.py": "torch.Tensor:copy_ torch.Tensor:uniform_",
+    "test_legacy.py": "torch:DoubleTensor torch:FloatTensor torch:IntTensor torch:LongTensor",
+    "test_linalg.py": "torch.linalg:LinAlgError",
+    "test_modes.py": "torch:enable_grad torch:inference_mode torch:is_grad_enabled torch:is_inference_mode_enabled "
+    "torch:no_grad torch:set_grad_enabled",
+    "test_numpy_interop.py": "torch:as_tensor torch:asarray torch:from_dlpack torch:from_numpy torch.Tensor:numpy",
+    "test_pool.py": "torch:get_num_threads torch:set_num_threads",
+    "test_queries.py": "torch:dtype torch:finfo torch:frombuffer torch:iinfo torch:layout torch:memory_format "
+    "torch:set_printoptions torch:device torch.Tensor:data_ptr torch.Tensor:dim_order torch.Tensor:is_contiguous "
+    "torch.Tensor:is_set_to torch.Tensor:pin_memory torch.Tensor:storage_offset torch.Tensor:stride "
+    "torch.Tensor:type",
+    "test_random.py": "torch:Generator torch:get_rng_state torch:initial_seed torch:manual_seed torch:seed "
+    "torch:set_rng_state",
+    "test_sampling.py": "torch:binomial torch:poisson torch:randperm torch.Tensor:cauchy_ torch.Tensor:exponential_ "
+    "torch.Tensor:geometric_ torch.Tensor:log_normal_ torch.Tensor:random_",
+    "test_tensor.py": "torch:Tensor torch:detach_ torch.Tensor:detach_ torch.Tensor:requires_grad_ "
+    "torch:get_default_device torch:set_default_device torch:set_default_dtype",
+    "test_views.py": "torch.Tensor:apply_ torch.Tensor:fill_diagonal_ torch.Tensor:map_ torch.Tensor:set_",
+    "test_vmap.py": "torch:vmap",
+    "oracle/test_names_without_opinfo.py": "torch:embedding_renorm_ torch:feature_dropout_ torch:get_default_dtype "
+    "torch:are_deterministic_algorithms_enabled torch:get_deterministic_debug_mode torch:init_num_threads "
+    "torch:get_float32_matmul_precision torch:get_num_interop_threads torch:set_deterministic_debug_mode "
+    "torch:is_deterministic_algorithms_warn_only_enabled torch:is_warn_always_enabled "
+    "torch:set_float32_matmul_precision",
+}
+
 #: PyTorch has no second gradient of these
 ONCE = {"torch:segment_reduce"}
 
@@ -319,3 +363,63 @@ def test_there_are_eight_sets_each():
     few = {name for name, given in CASES.items() if len(given) * (1 if name in ONLY_CONTIGUOUS else 2) < 8}
     assert few == set()
     assert {name for name, given in PLAIN.items() if 2 * len(given) < 8} == set()
+
+
+# ---- the rest --------------------------------------------------------------------------------------------------------
+
+
+def done_names():
+    """module:name for every public name of PyTorch's that we have."""
+    path = ROOT / "docs" / "generate.py"
+    if not path.is_file():
+        pytest.skip("the tests run outside a checkout")
+    spec = importlib.util.spec_from_file_location("generate", path)
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    names = json.loads(generate.NAMES.read_text())["modules"]
+    return {f"{m}:{n}" for m, found in names.items() for n in found if generate.status(m, n)[0] == "done"}
+
+
+def test_every_name_is_tested():
+    known = [info for info in INFOS if opinfo.resolve(cr, info.name) is not None]
+    compared = {f"{module}:{name}" for info in known for module, name in opinfo.other_names(info)}
+    compared |= CASES.keys() | PLAIN.keys()
+    elsewhere = {name for names in ELSEWHERE.values() for name in names.split()}
+    done = done_names()
+    assert sorted(done - compared - elsewhere) == []
+    assert sorted(elsewhere - (done - compared)) == [], "compared, or not there any more"
+
+
+@pytest.mark.parametrize("file", sorted(ELSEWHERE))
+def test_the_table_tells_the_truth(file):
+    text = (ROOT / "tests" / file).read_text()
+    for name in ELSEWHERE[file].split():
+        assert re.search(rf"\b{name.split(':')[1]}\b", text), name
+
+
+def test_settings_are_as_in_pytorch_at_the_start():
+    assert cr.get_default_dtype() is cr.float32
+    for name in ("are_deterministic_algorithms_enabled", "get_deterministic_debug_mode", "get_float32_matmul_precision",
+                 "is_deterministic_algorithms_warn_only_enabled", "is_warn_always_enabled"):  # fmt: skip
+        assert getattr(cr, name)() == getattr(torch, name)(), name
+    assert cr.get_num_interop_threads() >= 1
+    assert cr.init_num_threads() is None
+    assert cr.set_float32_matmul_precision("highest") is None
+    assert cr.set_deterministic_debug_mode("default") is None
+
+
+def test_embedding_renorm():
+    for k, (norm, p) in enumerate(((1.0, 2.0), (0.5, 1.0), (10.0, 2.0), (2.0, 3.0))):
+        for index in (np.array([0, 2, 2]), np.array([[1, 0], [3, 3]])):
+            weight = A(4, 3, seed=k)
+            ours, theirs = cr.tensor(weight), torch.tensor(weight)
+            result = cr.embedding_renorm_(ours, cr.tensor(index), norm, p)
+            assert result is ours
+            opinfo.compare_tensors(ours, torch.embedding_renorm_(theirs, torch.tensor(index), norm, p), 1e-9, 1e-9, "")
+
+
+def test_feature_dropout_in_place():
+    for k, (p, train) in enumerate(((0.0, True), (0.7, False), (0.0, False), (1.0, True))):
+        ours, theirs = cr.tensor(A(2, 3, 2, seed=k)), torch.tensor(A(2, 3, 2, seed=k))
+        assert cr.feature_dropout_(ours, p, train) is ours
+        opinfo.compare_tensors(ours, torch.feature_dropout_(theirs, p, train), 1e-9, 1e-9, "")
