@@ -120,6 +120,7 @@ def to_ours(value: Any) -> Any:
 #: entries whose function is not the one that they are named for
 VARIANTS = {
     "linalg.lstsq:grad_oriented": lambda A, B, driver: cr.linalg.lstsq(A, B, driver=driver)[:2],
+    "normal:in_place": lambda x, *args, **kwargs: x.clone().normal_(*args, **kwargs),
     "svd_lowrank": lambda x, y, **options: cr.svd_lowrank(x @ y.mT, **options),
     "pca_lowrank": lambda x, y, **options: cr.pca_lowrank(x @ y.mT, **options),
     "linalg.pinv:singular": lambda x, y: cr.linalg.pinv(x @ y.mT),

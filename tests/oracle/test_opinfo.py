@@ -171,6 +171,8 @@ def test_methods_and_aliases(title):
     samples = opinfo.samples_of(info, dtype, False, 2)
     rtol = exceptions.TOLERANCES.get((title, str(dtype).removeprefix("torch.")), (1e-9,))[0]
     for (module, name), sample in itertools.product(opinfo.other_names(info), samples):
+        if f"{module}.{name}" in exceptions.OTHER_NAMES or (title, "*") in exceptions.SKIPPED:
+            continue
         what = f"{module}.{name}, {sample.summary()}"
         theirs_in = [sample.input, list(sample.args), dict(sample.kwargs)]
         ours_in = opinfo.to_ours(theirs_in)
@@ -187,7 +189,7 @@ def test_methods_and_aliases(title):
         shapes = only_shapes(title, sample) or title in exceptions.RANDOM_NAMES or info.name in opinfo.UP_TO_PHASES
         for x, y in zip(a, b, strict=True):
             compare_shapes(x, y, what)
-            if not shapes and (title, "*") not in exceptions.SKIPPED:
+            if not shapes:
                 opinfo.compare_tensors(x, y, rtol, rtol, what)
 
 
