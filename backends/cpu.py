@@ -55,7 +55,8 @@ class NumpyBackend(Backend):
         return array
 
     def from_dlpack(self, source: Any) -> np.ndarray:
-        return np.from_dlpack(source)
+        # NumPy below 2.2 takes every array that comes through DLPack for read-only, even its own
+        return source.view() if isinstance(source, np.ndarray) else np.from_dlpack(source)
 
     def shares_memory(self, x: Any, y: Any) -> bool:
         return bool(np.shares_memory(x, y))

@@ -22,7 +22,10 @@ def acos(x: Tensor, /) -> Tensor:
 
 def acosh(x: Tensor, /) -> Tensor:
     """Inverse hyperbolic cosine."""
-    return unary("acosh", x)
+    result = unary("acosh", x)
+    if not x.is_complex() or bool((known := (real(x) != 0) | (imag(x) == imag(x))).all()):
+        return result
+    return ours("where")(known, result, complex(math.nan, math.pi / 2))  # NumPy below 2.2 has NaN in both parts
 
 
 def add(x1: Operand, x2: Operand, /) -> Tensor:

@@ -13,12 +13,13 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import chainrule as cr
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("hypothesis", reason="Hypothesis chooses the programs (extra `test`)")
+from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 from program_kinds import ManyKinds  # noqa: E402
 from program_steps import Choices, Step  # noqa: E402
 
