@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule.autograd.op import traced as xp_of_tensors
-from chainrule.autograd.ops.diagonal import _diagonal
 from chainrule.autograd.ops.complex import _view_as_complex, _view_as_real
+from chainrule.autograd.ops.diagonal import _diagonal
 from chainrule.autograd.ops.joining import _cat, _chunk, _listed, _split, _unbind, common_dtype
 from chainrule.autograd.ops.shape import (
     _expand,
