@@ -1,8 +1,11 @@
 """Tensor, operations, and the backward pass."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from chainrule.autograd import anomaly as anomaly
 from chainrule.autograd import creation as creation
-from chainrule.autograd import functional as functional
 from chainrule.autograd import graph as graph
 from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops  # declares every op
@@ -28,3 +31,13 @@ from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled
 from chainrule.autograd.modes import no_grad as no_grad
 from chainrule.autograd.modes import set_grad_enabled as set_grad_enabled
 from chainrule.autograd.tensor import Tensor as Tensor
+
+if _TYPE_CHECKING:
+    from chainrule.autograd import functional as functional
+
+
+def __getattr__(name: str) -> _Any:
+    """The transforms, which most programs never use, are imported when they are first named."""
+    if name == "functional":
+        return _import_module("chainrule.autograd.functional")
+    raise AttributeError(f"module 'chainrule.autograd' has no attribute {name!r}")

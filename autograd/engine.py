@@ -244,64 +244,86 @@ def _run(
     """
     order = _order(grads)
     needed = None if targets is None else _restrict(order, targets)
-    capture = frozenset(targets or ())
-    captured: dict[Any, Any] = {}
-    owned: set[Any] = set()
     check = None if ordinary.everywhere else checker.backward  # anomaly mode
-    with _GradContext(create_graph if record is None else record):
-        for node in order:
-            g = grads.pop(node, None)
-            if g is None or (needed is not None and node not in needed):
-                continue
-            if node.hooks is not None:
-                outer, mode.running = mode.running, (owned, order, needed)
-                try:
-                    g = _before(node, g, create_graph)
-                finally:
-                    mode.running = outer
-            if capture and node in capture:
-                captured[node] = g
-                if type(node) is not Leaf and not any(e in needed for e in node.inputs):  # type: ignore[operator]
-                    continue
-            kind = type(node)
-            if kind is Leaf:
-                if needed is None or (accumulate and node in capture):
-                    results = gradient = before = None  # so that only `g` refers to the array
-                    captured.pop(node, None)
-                    _accumulate(node, g)
-                continue
-            if kind is OutputSlot:
-                parent = node.inputs[0]
-                parts = grads.get(parent)
-                if parts is None:
-                    parts = grads[parent] = [None] * len(parent.output_meta)
-                parts[node.index] = g if parts[node.index] is None else parts[node.index] + g
-                continue
-            if check is not None:
-                results = check(node, g, needed, create_graph)
-            else:
-                results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
-            if node.saves and not retain_graph:
-                node.release()
-            if node.hooks is not None and node.hooks.after:
-                results = _after(node, results, g, create_graph)
-            i = 0
-            for edge in node.inputs:  # an index is quicker than zip
-                gradient = results[i]
-                i += 1
-                if edge is None or gradient is None:
-                    continue
-                before = grads.get(edge)
-                if before is None:
-                    grads[edge] = gradient
-                elif create_graph or edge not in owned:
-                    grads[edge] = before + gradient
-                    owned.add(edge)
-                else:
-                    before += gradient
-                    grads[edge] = before  # a NumPy scalar is not changed in place
+    record = create_graph if record is None else record
+    if not create_graph and check is None:
+        # rules on arrays record nothing; hooks, which could, are called under the context by themselves
+        return _walk(grads, order, needed, frozenset(targets or ()), retain_graph, create_graph, accumulate, None)
+    with _GradContext(record):
+        captured = _walk(
+            grads, order, needed, frozenset(targets or ()), retain_graph, create_graph, accumulate, check
+        )
     if check is not None:
         checker.end_of_pass()
+    return captured
+
+
+def _walk(
+    grads: dict[Any, Any],
+    order: list[Any],
+    needed: set[Any] | None,
+    capture: frozenset[Any],
+    retain_graph: bool,
+    create_graph: bool,
+    accumulate: bool,
+    check: Any,
+) -> dict[Any, Any]:
+    """The loop of :func:`_run`."""
+    captured: dict[Any, Any] = {}
+    owned: set[Any] = set()
+    for node in order:
+        g = grads.pop(node, None)
+        if g is None or (needed is not None and node not in needed):
+            continue
+        if node.hooks is not None:
+            outer, mode.running = mode.running, (owned, order, needed)
+            try:
+                with _GradContext(create_graph and mode.enabled):
+                    g = _before(node, g, create_graph)
+            finally:
+                mode.running = outer
+        if capture and node in capture:
+            captured[node] = g
+            if type(node) is not Leaf and not any(e in needed for e in node.inputs):  # type: ignore[operator]
+                continue
+        kind = type(node)
+        if kind is Leaf:
+            if needed is None or (accumulate and node in capture):
+                results = gradient = before = None  # so that only `g` refers to the array
+                captured.pop(node, None)
+                _accumulate(node, g)
+            continue
+        if kind is OutputSlot:
+            parent = node.inputs[0]
+            parts = grads.get(parent)
+            if parts is None:
+                parts = grads[parent] = [None] * len(parent.output_meta)
+            parts[node.index] = g if parts[node.index] is None else parts[node.index] + g
+            continue
+        if check is not None:
+            results = check(node, g, needed, create_graph)
+        else:
+            results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
+        if node.saves and not retain_graph:
+            node.release()
+        if node.hooks is not None and node.hooks.after:
+            with _GradContext(create_graph and mode.enabled):
+                results = _after(node, results, g, create_graph)
+        i = 0
+        for edge in node.inputs:  # an index is quicker than zip
+            gradient = results[i]
+            i += 1
+            if edge is None or gradient is None:
+                continue
+            before = grads.get(edge)
+            if before is None:
+                grads[edge] = gradient
+            elif create_graph or edge not in owned:
+                grads[edge] = before + gradient
+                owned.add(edge)
+            else:
+                before += gradient
+                grads[edge] = before  # a NumPy scalar is not changed in place
     return captured
 
 
@@ -390,15 +412,17 @@ def _accumulate(leaf: Leaf, g: Any) -> None:
             g = g.copy()
         leaf.grad = wrap(g, leaf.device)
     elif before._node is not None or before._data.dtype != leaf.dtype:
-        leaf.grad = before + wrap(g, leaf.device)
+        with _GradContext(False):
+            leaf.grad = before + wrap(g, leaf.device)
     else:
         before._data += g
         bump(before)
     if leaf.hooks is not None and leaf.hooks.accumulated:
         tensor = leaf.tensor_ref()
         if tensor is not None:
-            for hook in list(leaf.hooks.accumulated.values()):
-                hook(tensor)
+            with _GradContext(isinstance(g, Tensor) and mode.enabled):
+                for hook in list(leaf.hooks.accumulated.values()):
+                    hook(tensor)
 
 
 def _is_ours(g: Any, leaf: Leaf) -> bool:

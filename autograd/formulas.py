@@ -95,7 +95,35 @@ class _Rename(ast.NodeTransformer):
         return _counted(node) if name == "count_of" else node
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Name(self.names.get(node.id, node.id))
+        name = self.names.get(node.id, node.id)
+        try:
+            ast.literal_eval(name)
+        except (ValueError, SyntaxError):
+            return ast.Name(name)
+        return ast.parse(name, mode="eval").body  # a number, a shape or None
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        # exponents and the like; 1 / 12 reads better as it is
+        return _folded(node, node.left, node.right) if isinstance(node.op, (ast.Add, ast.Sub)) else node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        return _folded(node, node.left, *node.comparators)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        """Only the branch that is taken, where the condition is known."""
+        self.generic_visit(node)
+        if not isinstance(node.test, ast.Constant):
+            return node
+        return node.body if node.test.value else node.orelse
+
+
+def _folded(node: ast.expr, *parts: ast.expr) -> ast.expr:
+    """An expression of numbers as their value."""
+    if not all(isinstance(p, ast.Constant) and isinstance(p.value, (int, float)) for p in parts):
+        return node
+    return ast.Constant(eval(compile(ast.fix_missing_locations(ast.Expression(node)), "<formula>", "eval"), {}))
 
 
 def _counted(node: ast.Call) -> ast.expr:

@@ -16,6 +16,7 @@ class Mode(threading.local):
 
     enabled = True
     inference = False
+    exception: Any = None  # while this thread does not record
     #: hooks on saved tensors, innermost last (autograd/saved.py), and the message where they are refused
     saved_hooks: tuple[Any, ...] = ()
     hooks_refused: str | None = None
@@ -36,7 +37,7 @@ class Ordinary:
     def __init__(self) -> None:
         self.everywhere = True
         self._exceptions = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # __del__ may run while it is held
 
     def count(self, change: int) -> None:
         """Note that one more (or one less) exception is in force."""
@@ -68,12 +69,22 @@ class Tracer:
 tracer = Tracer()
 
 
+class _Exception:
+    """Counts as an exception while it lives: a thread that ends without recording takes its own along."""
+
+    def __init__(self) -> None:
+        ordinary.count(1)
+
+    def __del__(self) -> None:
+        ordinary.count(-1)
+
+
 def switch(enabled: bool) -> bool:
     """Set whether this thread records; gives what it was."""
     before = mode.enabled
     if before is not enabled:
         mode.enabled = enabled
-        ordinary.count(-1 if enabled else 1)
+        mode.exception = None if enabled else _Exception()
     return before
 
 

@@ -139,12 +139,12 @@ def _parameters(
     positional = code.co_varnames[1:count]
     keywords = code.co_varnames[count : count + only]
     variadic = code.co_varnames[count + only] if code.co_flags & inspect.CO_VARARGS else None
-    defaults: tuple[Any, ...] = forward.__defaults__ or ()  # type: ignore[attr-defined]
+    defaults: tuple[Any, ...] = forward.__defaults__ or ()
     optional = positional[len(positional) - len(defaults) :]
     for parameter, default in zip(optional, defaults, strict=True):
         if default is not None:
             raise TypeError(f"op {name!r}: tensor argument {parameter!r} can only default to None")
-    given: dict[str, Any] = forward.__kwdefaults__ or {}  # type: ignore[attr-defined]
+    given: dict[str, Any] = forward.__kwdefaults__ or {}
     attributes = {k: given.get(k, inspect.Parameter.empty) for k in keywords}
     return positional, frozenset(optional), variadic, attributes
 

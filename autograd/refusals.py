@@ -32,7 +32,7 @@ _GROUPS: list[tuple[str, str, str]] = [
         ccol_indices ccol_indices_copy coalesce col_indices col_indices_copy crow_indices crow_indices_copy dense_dim
         dsmm hsmm hspmm indices indices_copy is_coalesced resize_as_sparse_ row_indices row_indices_copy saddmm smm
         sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor
-        sparse_csr_tensor sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ spmm sspaddmm to_dense
+        sparse_csr_tensor sparse_dim sparse_mask sparse_resize_ sparse_resize_and_clear_ spmm sspaddmm
         to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr values values_copy
         """,
         "there are no sparse tensors; use dense ones, or index_add and scatter_add for sparse updates",
@@ -71,7 +71,7 @@ _GROUPS: list[tuple[str, str, str]] = [
         BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage
         FloatStorage HalfStorage IntStorage LongStorage QInt32Storage QInt8Storage QUInt2x4Storage QUInt4x2Storage
         QUInt8Storage ShortStorage Storage StorageBase TypedStorage UntypedStorage is_storage storage storage_type
-        untyped_storage is_shared share_memory_ is_pinned pin_memory
+        untyped_storage is_shared share_memory_
         """,
         "a tensor's memory is a NumPy or CuPy array; detach().numpy() shows it without a copy",
     ),
@@ -149,7 +149,7 @@ _GROUPS: list[tuple[str, str, str]] = [
         "classproperty compiled_with_cxx11_abi thread_safe_generator prepare_multiprocessing_environment hash_tensor",
         "it is a helper inside PyTorch",
     ),
-    ("Tensor", "hash_tensor module_load reinforce new symeig eig lstsq solve is_set_to set_ const_data_ptr",
+    ("Tensor", "hash_tensor module_load reinforce new symeig eig lstsq solve const_data_ptr",
      "PyTorch itself has removed it or uses it inside only"),
     ("", "set_default_tensor_type", "PyTorch has deprecated it; use set_default_dtype and set_default_device"),
     ("", "lstsq", "PyTorch has removed it; use linalg.lstsq"),

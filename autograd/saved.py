@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from chainrule.autograd.modes import mode, no_grad, ordinary
+from chainrule.autograd.modes import _GradContext, mode, no_grad, ordinary
 from chainrule.autograd.node import FREED, freed, stale
 from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
@@ -76,12 +76,17 @@ def pack_slot(node: Any, name: str) -> None:
         setattr(node, f"{slot}_at", None)
 
 
-def restored(node: Any, name: str, label: str) -> Any:
-    """A saved array that is not as it was saved: unpacked, or the error that says why it cannot be used."""
+def restored(node: Any, name: str, label: str, taped: bool = True) -> Any:
+    """A saved array that is not as it was saved: unpacked, or the error that says why it cannot be used.
+
+    Hooks do not record what they do, unless a backward pass with ``create_graph`` (``taped``) records it.
+    """
     saved = getattr(node, f"saved_{name}")
     if saved is FREED:
         raise freed(node)
-    return checked(node, saved, label, getattr(node, f"saved_{name}_version"), getattr(node, f"saved_{name}_at"))
+    version, at = getattr(node, f"saved_{name}_version"), getattr(node, f"saved_{name}_at")
+    with _GradContext(taped and mode.enabled):
+        return checked(node, saved, label, version, at)
 
 
 def checked(node: Any, saved: Any, label: str, version: Any, at: Any) -> Any:
@@ -95,13 +100,17 @@ def checked(node: Any, saved: Any, label: str, version: Any, at: Any) -> Any:
     return saved
 
 
-def restored_all(node: Any, name: str) -> tuple[Any, ...]:
+def restored_all(node: Any, name: str, taped: bool = True) -> tuple[Any, ...]:
     """The saved arrays of an op's variadic argument, checked."""
     saved = getattr(node, f"saved_{name}")
     if saved is FREED:
         raise freed(node)
     versions, at = getattr(node, f"saved_{name}_version"), getattr(node, f"saved_{name}_at")
-    return tuple([checked(node, a, f"{name}[{i}]", v, n) for i, (a, v, n) in enumerate(zip(saved, versions, at))])
+    saves = enumerate(zip(saved, versions, at))
+    if not any(type(a) is Packed for a in saved):
+        return tuple([checked(node, a, f"{name}[{i}]", v, n) for i, (a, v, n) in saves])
+    with _GradContext(taped and mode.enabled):
+        return tuple([checked(node, a, f"{name}[{i}]", v, n) for i, (a, v, n) in saves])
 
 
 # ---- reading what a node keeps ------------------------------------------------------------------------------------

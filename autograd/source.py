@@ -417,7 +417,7 @@ def _load(op: Op, name: str, taped: bool) -> list[str]:
     if name not in saved_tensors(op):
         return [f"{name} = self.saved_{name}"]
     if name == op.variadic:
-        lines = [f"{name} = restored_all(self, {name!r})"]
+        lines = [f"{name} = restored_all(self, {name!r}, {taped})"]
         if taped:
             edges = f"e_{name}" if name in op.rules else f"(None,) * len({name})"
             lines += [
@@ -430,7 +430,7 @@ def _load(op: Op, name: str, taped: bool) -> list[str]:
         f"{name} = self.saved_{name}",
         f"version = self.saved_{name}_version",
         f"if {'version is not None and ' if name in op.optional else ''}version[0] != self.saved_{name}_at:",
-        f"    {name} = restored(self, {name!r}, {local_name(name)!r})",
+        f"    {name} = restored(self, {name!r}, {local_name(name)!r}, {taped})",
     ]
     if taped:
         if name in op.parameters:

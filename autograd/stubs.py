@@ -6,9 +6,10 @@ cannot see them. A test compares the files with what this module would write.
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.ops.factors import *
-from chainrule.autograd.ops.reduction import ValuesIndices
-from chainrule.autograd.random import Generator
 from chainrule.autograd.tensor import Size, Tensor
-from chainrule.backends.devices import device as Device
-
 '''
 #: the modules of ``chainrule`` that hold published functions alone
 MODULES = ("fft", "linalg", "special")
@@ -38,6 +34,35 @@ MODULES = ("fft", "linalg", "special")
 _MORE = {"linalg": "from chainrule.backends.linear_algebra import LinAlgError as LinAlgError\n\n"}
 
 _TENSORS = {"input", "other", "tensor", "self"}
+
+#: names that every stub has
+_KNOWN = {"Callable", "Sequence", "Any", "np", "Size", "Tensor", "ndarray"} | set(dir(builtins))
+
+
+def _imports(functions: Iterable[Callable[..., Any]]) -> str:
+    """The imports of the other names that annotations use: named tuples, aliases of types, modules."""
+    lines: set[str] = set()
+    for f in functions:
+        inner = inspect.unwrap(f)
+        where: dict[str, Any] = getattr(inner, "__globals__", {})
+        text = " ".join(str(a) for a in getattr(inner, "__annotations__", {}).values())
+        for name in set(re.findall(r"(?<![.\w'\"])[A-Za-z_]\w*", text)) - _KNOWN:
+            found = where.get(name)
+            if found is None:
+                continue
+            if inspect.ismodule(found):
+                package, _, module = found.__name__.rpartition(".")
+                lines.add(f"from {package} import {module} as {name}")
+            else:
+                home = getattr(found, "__module__", "")
+                real = getattr(found, "__name__", name) if home.startswith("chainrule") else name
+                home = home if home.startswith("chainrule") else where["__name__"]
+                lines.add(f"from {home} import {real} as {name}")
+    return "".join(f"{line}\n" for line in sorted(lines)) + "\n"
+
+
+
+_INPLACE = {f"__i{name}__" for name in "and floordiv lshift mod mul or rshift xor".split()}
 
 
 def _annotation(value: Any, fallback: str) -> str:
@@ -81,8 +106,9 @@ def _signature(f: Callable[..., Any], method: bool) -> str:
 
 def functions_stub(module: str = "") -> str:
     """The text of ``functions.pyi``, or of the stub of ``chainrule.<module>``."""
-    lines = [f"def {name}{_signature(f, False)}" for name, f in sorted(of_module(module).items())]
-    return _HEAD + _MORE.get(module, "") + "\n".join(lines) + "\n"
+    functions = of_module(module)
+    lines = [f"def {name}{_signature(f, False)}" for name, f in sorted(functions.items())]
+    return _HEAD + _imports(functions.values()) + _MORE.get(module, "") + "\n".join(lines) + "\n"
 
 
 def methods_stub() -> str:
@@ -94,10 +120,14 @@ def methods_stub() -> str:
         if isinstance(value, property):
             lines += ["    @property", f"    def {name}(self) -> Tensor: ..."]
         elif callable(value):
-            lines.append(f"    def {name}{_signature(value, True)}")
+            # the plain operator takes more on its left than the one in place: mypy wants them alike
+            known = "  # type: ignore[misc]" if name in _INPLACE else ""
+            lines.append(f"    def {name}{_signature(value, True)}{known}")
     # inside the class these names are its methods
     body = re.sub(r"(?<=[:\[|>] )(bool|int|float)\b|(?<=\[)(bool|int|float)\b", r"builtins.\g<0>", "\n".join(lines))
-    return _HEAD.replace("from typing", "import builtins\nfrom typing") + "class TensorMethods:\n" + body + "\n"
+    head = _HEAD.replace("from typing", "import builtins\nfrom typing")
+    imports = _imports(v for v in vars(TensorMethods).values() if callable(v))
+    return f"{head}{imports}class TensorMethods:\n{body}\n"
 
 
 def main() -> None:

@@ -13,13 +13,13 @@ from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from chainrule import autograd as autograd
 from chainrule import backends as backends
 from chainrule import cuda as cuda
 from chainrule import fft as fft
-from chainrule import func as func
 from chainrule import linalg as linalg
 from chainrule import nn as nn
 from chainrule import optim as optim
@@ -55,7 +55,6 @@ from chainrule.autograd.dtypes import uint8 as uint8
 from chainrule.autograd.dtypes import uint16 as uint16
 from chainrule.autograd.dtypes import uint32 as uint32
 from chainrule.autograd.dtypes import uint64 as uint64
-from chainrule.autograd.explain import explain as explain
 from chainrule.autograd.formats import channels_last as channels_last
 from chainrule.autograd.formats import channels_last_3d as channels_last_3d
 from chainrule.autograd.formats import contiguous_format as contiguous_format
@@ -76,14 +75,21 @@ from chainrule.autograd.queries import iinfo as iinfo
 from chainrule.autograd.random import Generator as Generator
 from chainrule.autograd.tensor import Size as Size
 from chainrule.autograd.tensor import Tensor as Tensor
-from chainrule.autograd.vmap import vmap as vmap
-from chainrule.autograd.why import why_no_grad as why_no_grad
 from chainrule.backends.devices import device as device
 from chainrule.backends.devices import get_default_device as get_default_device
 from chainrule.backends.devices import set_default_device as set_default_device
 from chainrule.backends.pool import get_num_threads as get_num_threads
 from chainrule.backends.pool import set_num_threads as set_num_threads
 from chainrule.version import __version__ as __version__
+
+if _TYPE_CHECKING:
+    from chainrule import array_api as array_api
+    from chainrule import func as func
+    from chainrule.autograd.drawing import draw as draw
+    from chainrule.autograd.drawing import draw_text as draw_text
+    from chainrule.autograd.explain import explain as explain
+    from chainrule.autograd.vmap import vmap as vmap
+    from chainrule.autograd.why import why_no_grad as why_no_grad
 
 # log(0) is -inf and 0/0 is NaN without a word, as in PyTorch; for other users of NumPy nothing changes.
 _warnings.filterwarnings(
@@ -93,8 +99,20 @@ _warnings.filterwarnings(
 _refusals.refuse_methods(Tensor)
 
 
+#: what many programs never use is imported when it is first named: modules, and names with their modules
+_LATER = {
+    "array_api": "", "func": "", "draw": "autograd.drawing", "draw_text": "autograd.drawing",
+    "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> _Any:
-    """``chainrule.array_api``, which most programs never use, is imported when it is first named."""
-    if name == "array_api":
-        return _import_module("chainrule.array_api")
-    return _refusals.missing("", name, globals())
+    if name not in _LATER:
+        return _refusals.missing("", name, [*globals(), *_LATER])
+    module = _import_module(f"chainrule.{_LATER[name] or name}")
+    found = globals()[name] = getattr(module, name) if _LATER[name] else module
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])

@@ -5,11 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.ops.factors import *
-from chainrule.autograd.ops.reduction import ValuesIndices
-from chainrule.autograd.random import Generator
 from chainrule.autograd.tensor import Size, Tensor
-from chainrule.backends.devices import device as Device
 
 def fft(input: Tensor, n: int | None = ..., dim: int = ..., norm: str | None = ..., *, out: Any = ...) -> Tensor: ...
 def fft2(input: Tensor, s: Sequence[int] | None = ..., dim: Sequence[int] = ..., norm: str | None = ..., *, out: Any = ...) -> Tensor: ...

@@ -5,11 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.ops.factors import *
-from chainrule.autograd.ops.reduction import ValuesIndices
-from chainrule.autograd.random import Generator
 from chainrule.autograd.tensor import Size, Tensor
-from chainrule.backends.devices import device as Device
+from chainrule.autograd.ops.factors import CholeskyInfo as CholeskyInfo
+from chainrule.autograd.ops.factors import Eigen as Eigen
+from chainrule.autograd.ops.factors import InverseInfo as InverseInfo
+from chainrule.autograd.ops.factors import LDPivots as LDPivots
+from chainrule.autograd.ops.factors import LDPivotsInfo as LDPivotsInfo
+from chainrule.autograd.ops.factors import LUPivots as LUPivots
+from chainrule.autograd.ops.factors import LUPivotsInfo as LUPivotsInfo
+from chainrule.autograd.ops.factors import LeastSquares as LeastSquares
+from chainrule.autograd.ops.factors import PLU as PLU
+from chainrule.autograd.ops.factors import QR as QR
+from chainrule.autograd.ops.factors import ResultInfo as ResultInfo
+from chainrule.autograd.ops.factors import SVD as SVD
+from chainrule.autograd.ops.factors import SignLogabsdet as SignLogabsdet
 
 from chainrule.backends.linear_algebra import LinAlgError as LinAlgError
 

@@ -5,11 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.ops.factors import *
-from chainrule.autograd.ops.reduction import ValuesIndices
-from chainrule.autograd.random import Generator
 from chainrule.autograd.tensor import Size, Tensor
-from chainrule.backends.devices import device as Device
 
 def airy_ai(input: Tensor, *, out: Any = ...) -> Tensor: ...
 def bessel_j0(input: Tensor, *, out: Any = ...) -> Tensor: ...

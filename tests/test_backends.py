@@ -19,9 +19,12 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def _default_device(monkeypatch):
+    before = backends.get_default_device()
     monkeypatch.delenv("CHAINRULE_DEVICE", raising=False)
-    yield
     backends.use(None)
+    yield
+    # not use(None): the variable is deleted until monkeypatch has ended
+    backends.use(before.type)
 
 
 def test_available_and_unavailable_share_the_device_types():

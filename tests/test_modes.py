@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import chainrule as cr
+from chainrule.autograd.modes import ordinary
 
 
 @pytest.fixture
@@ -158,6 +159,7 @@ def test_a_thread_that_ends_inside_no_grad_disturbs_nobody(x):
     t.start()
     t.join()
     assert (x * 2).requires_grad
+    assert ordinary.everywhere  # so that nothing is slower from now on
 
 
 def test_generators_keep_their_mode_to_their_body(x):

@@ -65,7 +65,11 @@ def test_computed_under_no_grad():
 
 @pytest.mark.parametrize(
     ("cut", "name"),
-    [(lambda w: (w > 0).float(), "gt"), (lambda w: w.long().float(), "int64"), (lambda w: w.argmax().float(), "argmax")],
+    [
+        (lambda w: (w > 0).float(), "gt"),
+        (lambda w: w.long().float(), "int64"),
+        (lambda w: w.argmax().float(), "argmax"),
+    ],
 )
 def test_an_operation_without_a_gradient(cut, name):
     w, v = leaf(), leaf()

@@ -28,6 +28,7 @@ def _gelu_reference(x: Any, approximate: str = "none") -> Any:
 
 
 def _gelu_back(xp: Any, g: Any, x: Any, approximate: str) -> Any:
+    """``g * (normal_cdf(x) + x * normal_pdf(x))``"""
     if approximate == "tanh":
         square = x * x
         t = xp.tanh(x * (square * _CUBIC + 1) * _ROOT_TWO_OVER_PI)

@@ -129,14 +129,16 @@ def remainder(xp, x, y):
 
 
 def _power_base(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """``g * y * x ** (y - 1)``"""
     # d/dx x**0 is 0, also at x = 0 where 0 * 0**-1 would be nan
     exponent = xp.where(y == 0, xp.ones_like(y), y - 1)
     return xp.where(y == 0, xp.zeros_like(g), g * y * xp.pow(x, exponent))
 
 
 def _power_exponent(xp: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
+    """``g * out * log(x)``"""
     # d/dy 0**y is 0 for y >= 0, where out * log(0) would be nan
-    zero = (x == 0) & (y >= 0)
+    zero = (x == 0) & ((xp.real(y) if xp.isdtype(y.dtype, "complex floating") else y) >= 0)
     return xp.where(zero, xp.zeros_like(g), g * out * xp.log(xp.where(zero, xp.ones_like(x), x)))
 
 

@@ -100,7 +100,7 @@ def fmax(xp, x, y):
 
     Example:
         >>> import chainrule as cr
-        >>> cr.fmax(cr.tensor([1.0, float("nan")]), cr.tensor([3.0, 2.0]))
+        >>> cr.fmax(cr.tensor([1.0, cr.nan]), cr.tensor([3.0, 2.0]))
         tensor([3., 2.])
     """
     return xp.fmax(x, y)
@@ -121,7 +121,7 @@ def fmin(xp, x, y):
 
     Example:
         >>> import chainrule as cr
-        >>> cr.fmin(cr.tensor([1.0, float("nan")]), cr.tensor([3.0, 2.0]))
+        >>> cr.fmin(cr.tensor([1.0, cr.nan]), cr.tensor([3.0, 2.0]))
         tensor([1., 2.])
     """
     return xp.fmin(x, y)

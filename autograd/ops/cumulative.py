@@ -42,6 +42,7 @@ def _recurrence_from_behind(xp: Any, g: Any, factors: Any, axis: int) -> Any:
 
 
 def _cumulative_prod_back(xp: Any, g: Any, x: Any, out: Any, axis: int) -> Any:
+    """``reverse_cumsum(g * out) / x``"""
     if not has_zero(xp, x):
         return _sum_from_behind(xp, g * out, axis) / x
     # out[j] without x[i] is the product before i times that of the elements i + 1 to j
@@ -50,6 +51,7 @@ def _cumulative_prod_back(xp: Any, g: Any, x: Any, out: Any, axis: int) -> Any:
 
 
 def _logcumsumexp_back(xp: Any, g: Any, x: Any, out: Any, axis: int) -> Any:
+    """``exp(x) * reverse_cumsum(g * exp(-out))``"""
     # The slope of out[j] at x[i] is exp(x[i] - out[j]), the product of exp(x[i] - out[i]) and of the factors
     # exp(out[k] - out[k + 1]) between. None of them exceeds 1, so nothing overflows.
     lead = (slice(None),) * axis

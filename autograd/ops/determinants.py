@@ -118,7 +118,7 @@ def cofactor_slopes(xp, x, y):
 
 
 def _slogdet_back(xp: Any, g: Any, x: Any, sign: Any) -> Any:
-    """Where the matrix is singular, the gradient is nan."""
+    """``g * matrix_transpose(inv(x))``. Where the matrix is singular, the gradient is nan."""
     of_sign, factor = g
     if is_complex(sign):  # d sign is sign * i * Im(tr(A^-1 dA))
         factor = factor + xp.imag(of_sign * sign) * 1j

@@ -22,6 +22,7 @@ from chainrule.autograd.tensor import Tensor
 
 
 def _extreme_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
+    """``g * (x == out) / count(x == out)``"""
     chosen = x == keep_dims(xp, out, x.shape, axis, keepdims)
     if axis is None:  # an extreme of all elements that is NaN comes from each NaN
         chosen = chosen | ((x != x) & (out != out))

@@ -10,10 +10,16 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.shape import integers, normal_axis
 from chainrule.autograd.public import function
-from chainrule.autograd.runtime import wrap
+from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
 from chainrule.backends.devices import get_default_device
+
+
+def _points(caller: str, n: Any) -> int:
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
+        raise TypeError(f"{caller}: argument 'n' must be a non-negative int, got {describe(n)}")
+    return int(n)
 
 
 def _frequencies(
@@ -39,7 +45,7 @@ def _fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, r
         >>> cr.fft.fftfreq(4)
         tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
     """
-    numbers = np.arange(n)
+    numbers = np.arange(_points("fft.fftfreq", n))
     numbers[(n + 1) // 2 :] -= n
     return _frequencies("fft.fftfreq", numbers, n, d, dtype, device, requires_grad)
 
@@ -53,7 +59,8 @@ def _rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, 
         >>> cr.fft.rfftfreq(4)
         tensor([0.0000, 0.2500, 0.5000])
     """
-    return _frequencies("fft.rfftfreq", np.arange(n // 2 + 1), n, d, dtype, device, requires_grad)
+    numbers = np.arange(_points("fft.rfftfreq", n) // 2 + 1)
+    return _frequencies("fft.rfftfreq", numbers, n, d, dtype, device, requires_grad)
 
 
 def _shifted(caller: str, input: Tensor, dim: Any, back: bool) -> Tensor:

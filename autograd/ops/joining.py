@@ -18,6 +18,7 @@ from chainrule.autograd.tensor import Tensor
 
 
 def _split_back(xp: Any, g: Any, tensors_shape: Any, axis: int) -> list[Any]:
+    """``split(g)``"""
     pieces, start = [], 0
     for shape in tensors_shape:
         index = (slice(None),) * axis + (slice(start, start + shape[axis]),)

@@ -36,6 +36,7 @@ def _column(xp: Any, x: Any) -> Any:
 
 
 def _matmul_x(xp: Any, g: Any, y: Any, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> Any:
+    """``matmul(g, matrix_transpose(y))``"""
     if len(y_shape) == 1:
         # g has the shape of x without its last dimension (or is 0-d)
         return _column(xp, g) * y if len(x_shape) > 1 else g * y
@@ -46,6 +47,7 @@ def _matmul_x(xp: Any, g: Any, y: Any, x_shape: tuple[int, ...], y_shape: tuple[
 
 
 def _matmul_y(xp: Any, g: Any, x: Any, x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> Any:
+    """``matmul(matrix_transpose(x), g)``"""
     if len(y_shape) == 1:
         return g * x if len(x_shape) == 1 else unbroadcast(xp, _column(xp, g) * x, y_shape)
     if len(x_shape) == 1:
@@ -94,7 +96,7 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
         tensor([3., 3.])
     """
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
-        return _matmul(*_with_array(input, other))
+        return _matmul(*_with_array(input, other))  # type: ignore[unreachable]
     a, b = input._data.shape, other._data.shape
     if not a or not b:
         raise RuntimeError(f"matmul: both arguments must have at least 1 dimension, got shapes {a} and {b}")
@@ -150,6 +152,7 @@ _fixed_rank("dot", (1, 1), "Inner product of two vectors.", ">>> cr.dot(cr.ones(
 
 
 def _linear_weight(xp: Any, g: Any, x: Any) -> Any:
+    """``matmul(matrix_transpose(g), x)``"""
     if x.ndim == 1:
         return _column(xp, g) * x
     if x.ndim > 2:

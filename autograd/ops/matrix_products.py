@@ -311,6 +311,8 @@ def _multi_dot(tensors: Any) -> Tensor:
         >>> cr.linalg.multi_dot([cr.ones(2, 3), cr.ones(3, 4), cr.ones(4)])
         tensor([12., 12.])
     """
+    if not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"linalg.multi_dot: argument 'tensors' must be a sequence of Tensors, got {describe(tensors)}")
     tensors = list(tensors)
     if len(tensors) < 2:
         raise RuntimeError(f"linalg.multi_dot: expected at least 2 tensors, got {len(tensors)}")

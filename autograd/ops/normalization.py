@@ -41,6 +41,7 @@ def _back_x(xp: Any, g: Any, x: Any, weight: Any, mean: Any, var: Any, eps: floa
 
 
 def _back_weight(xp: Any, g: Any, x: Any, weight_shape: Any, mean: Any, var: Any, eps: float) -> Any:
+    """``sum(g * (x - mean) / sqrt(var + eps))``"""
     if g[0] is None:
         return xp.zeros_like(mean)
     centred = x - _per_channel(xp, mean, x.ndim)

@@ -21,6 +21,7 @@ from chainrule.autograd.tensor import Tensor
 
 
 def _norm_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
+    """``g * x / out``"""
     zero = out == 0  # the subgradient of the norm at 0 is 0
     slope = xp.where(zero, xp.zeros_like(g), g / xp.where(zero, xp.ones_like(out), out))
     return conj(xp, x) * keep_dims(xp, slope, x.shape, axis, keepdims)

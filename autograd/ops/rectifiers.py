@@ -44,6 +44,7 @@ def leaky_relu(xp, x, *, negative_slope=0.01):
 
 
 def _elu_back(xp: Any, g: Any, x: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    """``g * scale * where(x > 0, 1, alpha * input_scale * exp(x * input_scale))``"""
     below = g * (xp.exp(xp.minimum(x, 0) * input_scale) * (alpha * scale * input_scale))
     return xp.where(x > 0, g * scale, below)
 

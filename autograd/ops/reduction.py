@@ -151,6 +151,7 @@ def has_zero(xp: Any, x: Any) -> bool:
 
 
 def _prod_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, keepdims: bool) -> Any:
+    """``g * out / x``"""
     g = restore(xp, g, x.shape, axis, keepdims)
     if not has_zero(xp, x):
         return g * restore(xp, out, x.shape, axis, keepdims) / x
@@ -271,7 +272,7 @@ def _nansum(
 
     Example:
         >>> import chainrule as cr
-        >>> cr.nansum(cr.tensor([1.0, float("nan"), 3.0]))
+        >>> cr.nansum(cr.tensor([1.0, cr.nan, 3.0]))
         tensor(4.)
     """
     dim = dim if axis is NOT_GIVEN else axis
@@ -299,7 +300,7 @@ def _nanmean(
 
     Example:
         >>> import chainrule as cr
-        >>> cr.nanmean(cr.tensor([1.0, float("nan"), 3.0]))
+        >>> cr.nanmean(cr.tensor([1.0, cr.nan, 3.0]))
         tensor(2.)
     """
     dim = dim if axis is NOT_GIVEN else axis

@@ -111,7 +111,7 @@ def isposinf(xp, x):
 
     Example:
         >>> import chainrule as cr
-        >>> cr.isposinf(cr.tensor([float("inf"), float("-inf"), 1.0]))
+        >>> cr.isposinf(cr.tensor([cr.inf, -cr.inf, 1.0]))
         tensor([ True, False, False])
     """
     return x == math.inf
@@ -123,7 +123,7 @@ def isneginf(xp, x):
 
     Example:
         >>> import chainrule as cr
-        >>> cr.isneginf(cr.tensor([float("inf"), float("-inf"), 1.0]))
+        >>> cr.isneginf(cr.tensor([cr.inf, -cr.inf, 1.0]))
         tensor([False,  True, False])
     """
     return x == -math.inf
@@ -163,7 +163,7 @@ def nan_to_num(xp, x, *, nan=0.0, posinf=None, neginf=None):
 
     Example:
         >>> import chainrule as cr
-        >>> cr.nan_to_num(cr.tensor([float("nan"), float("inf"), 1.0]), posinf=5.0)
+        >>> cr.nan_to_num(cr.tensor([cr.nan, cr.inf, 1.0]), posinf=5.0)
         tensor([0., 5., 1.])
     """
     if not xp.isdtype(x.dtype, "real floating"):

@@ -34,6 +34,7 @@ def singular(failure: tuple[str, int]) -> LinAlgError:
 
 
 def _inverse_back(xp: Any, g: Any, out: Any) -> Any:
+    """``-matmul(matmul(matrix_transpose(out), g), matrix_transpose(out))``"""
     transposed = matrix_transpose(xp, out)
     return -xp.matmul(transposed, xp.matmul(g, transposed))
 

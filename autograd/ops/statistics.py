@@ -25,12 +25,14 @@ from chainrule.autograd.tensor import Tensor
 
 
 def _variance_back(xp: Any, g: Any, x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    """``g * 2 * (x - mean(x)) / (count - correction)``"""
     free = count_of(x.shape, axis) - correction
     centred = x - xp.mean(x, axis=axis, keepdims=True)
     return restore(xp, g * (2.0 / free if free > 0 else math.inf), x.shape, axis, keepdims) * conj(xp, centred)
 
 
 def _deviation_back(xp: Any, g: Any, x: Any, out: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    """``g * (x - mean(x)) / (out * (count - correction))``"""
     # at out = 0 all elements are equal; 0 is the subgradient PyTorch takes
     flat = out == 0
     slope = xp.where(flat, xp.zeros_like(g), g * 0.5 / xp.where(flat, xp.ones_like(out), out))

@@ -308,7 +308,9 @@ def remainder(x1: Operand, x2: Operand, /) -> Tensor:
 
 
 def round(x: Tensor, /) -> Tensor:
-    """The nearest integer, the even one of two."""
+    """The nearest integer, the even one of two; of complex numbers, of both parts."""
+    if isinstance(x, Tensor) and x.is_complex():
+        return ours("complex")(unary("round", real(x)), unary("round", imag(x)))
     return unary("round", x)
 
 
