@@ -86,8 +86,9 @@ def _range(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``range(end)`` or ``range(start, end, step)``: a range with its end, of the default dtype. Deprecated: ``arange``.
+    """``range(end)`` or ``range(start, end, step)``: a range with its end, of the default dtype.
 
+    Deprecated, as in PyTorch: ``arange`` leaves the end out and keeps integers.
     Raises RuntimeError for a step of 0 or the wrong sign.
 
     Example:
