@@ -27,6 +27,7 @@ from chainrule.autograd.ops import folding as folding
 from chainrule.autograd.ops import fourier as fourier
 from chainrule.autograd.ops import frequencies as frequencies
 from chainrule.autograd.ops import gather as gather
+from chainrule.autograd.ops import generalized_eigen as generalized_eigen
 from chainrule.autograd.ops import histogram as histogram
 from chainrule.autograd.ops import indexing as indexing
 from chainrule.autograd.ops import joining as joining
