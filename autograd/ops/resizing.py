@@ -62,7 +62,7 @@ def _resize_as(input: Tensor, the_template: Tensor, memory_format: Any = None) -
 
 @function("resize_as_", method=False)
 def _resize_as_function(input: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
-    """Change the tensor's size to that of another one, in place; returns the tensor itself.
+    """In-place version of :func:`resize_as`, which may also change the number of elements; returns the tensor itself.
 
     Example:
         >>> import chainrule as cr
