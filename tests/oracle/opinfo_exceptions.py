@@ -133,6 +133,7 @@ NO_GRADIENTS: dict[str, str] = {
 ONLY_FIRST_ORDER: dict[str, str] = {
     "linalg.norm:subgradients_at_zero": "PyTorch's second gradient at zero is NaN",
     "nn.functional.ctc_loss": "PyTorch has no second gradient",
+    "nn.functional.scaled_dot_product_attention": "PyTorch has no second gradient of its CPU kernel",
     "nn.functional.linear_cross_entropy:chunked": "PyTorch's second gradient of the chunked loss is zero",
     "nn.functional.linear_cross_entropy:chunked_none": "PyTorch's second gradient of the chunked loss is zero",
 }
