@@ -343,7 +343,8 @@ def fill_missing(node: Any, g: list[Any], taped: bool) -> tuple[Any, ...]:
 
 def own_layout(t: Tensor) -> None:
     """Re-lay a tensor whose memory order we chose, before the first view of it is made."""
-    t._data = t._device.xp.ascontiguousarray(t._data)
+    if t._order_is_ours():
+        t._data = t._device.xp.ascontiguousarray(t._data)
 
 
 def attach_view(op: Op, t: Tensor, x: Tensor, attributes: dict[str, Any], output: int | None = None) -> None:

@@ -156,11 +156,11 @@ class Tensor(TensorMethods, ArrayProtocols):
 
         The memory order of a tensor that is no view is ours to choose, and reported as contiguous in every format.
         """
-        return self._view is None or bool(self._data.flags.c_contiguous)
+        return self._order_is_ours() or bool(self._data.flags.c_contiguous)
 
     def stride(self, dim: int | None = None) -> Any:
         """Steps between neighbours along each dimension, in elements."""
-        if self._view is None:
+        if self._order_is_ours():
             strides, step = [], 1
             for n in reversed(self._data.shape):
                 strides.append(step)
@@ -212,6 +212,10 @@ class Tensor(TensorMethods, ArrayProtocols):
                 self._grad, node.grad = node.grad, None
             self._node, self.__dict__["_frozen"] = None, node
         return self
+
+    def _order_is_ours(self) -> bool:
+        """Whether the order of the elements in memory may be changed: not of a view, nor of a user's own memory."""
+        return self._view is None and not (type(self._node) is Leaf and self._data.base is not None)
 
     def _current_node(self) -> Any:
         if self._view is None:
@@ -293,14 +297,14 @@ class Tensor(TensorMethods, ArrayProtocols):
 
     def detach(self) -> Tensor:
         """A tensor on the same memory that is not in the graph; an in-place change of either is noticed by both."""
-        if self._view is None and not self._data.flags.c_contiguous:
+        if self._order_is_ours() and not self._data.flags.c_contiguous:
             self._data = self._device.xp.ascontiguousarray(self._data)
         t: Tensor = object.__new__(Tensor)
         if self._counter is None:
             self._counter = [0]
         t._data, t._device, t._counter, t._node = self._data, self._device, self._counter, None
         t._view = None
-        if self._view is not None and not self._data.flags.c_contiguous:
+        if not self._data.flags.c_contiguous:
             t._view = View(Tensor._alias(t), (), self._counter[0], "single")
         if tracer.locate is not None:
             from chainrule.autograd import cuts
@@ -404,7 +408,7 @@ class Tensor(TensorMethods, ArrayProtocols):
             raise RuntimeError("numpy: this tensor requires grad, and NumPy does not record; use .numpy(force=True)")
         if self._device.type != "cpu" and not force:
             raise TypeError(f"numpy: this tensor is on {self._device}; use .cpu().numpy() or .numpy(force=True)")
-        if self._view is None and not self._data.flags.c_contiguous:
+        if self._order_is_ours() and not self._data.flags.c_contiguous:
             self._data = self._device.xp.ascontiguousarray(self._data)
         return self._device.backend.to_host(self._data)
 

@@ -716,3 +716,19 @@ assert cr.array_api.pi > 3
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_a_strided_array_stays_shared_whatever_is_done(requires_grad):
+    a = np.arange(6.0).reshape(2, 3).T
+    x = cr.from_numpy(a).requires_grad_(requires_grad)
+    x.detach()[0, 0] = 100.0
+    x.numpy(force=True)[1, 1] = 50.0
+    with cr.no_grad():
+        x[2].fill_(7.0)
+        x.t()[0, 1] = 9.0
+        x.mul_(2.0)
+    assert a.tolist() == [[200.0, 6.0], [18.0, 100.0], [14.0, 14.0]]
+    assert x.tolist() == a.tolist()
+    assert x.stride() == (1, 3)
+    assert not x.is_contiguous()
