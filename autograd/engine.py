@@ -272,6 +272,7 @@ def _walk(
     """The loop of :func:`_run`."""
     captured: dict[Any, Any] = {}
     owned: set[Any] = set()
+    apart, free = create_graph or check is not None, not retain_graph
     for node in order:
         g = grads.pop(node, None)
         if g is None or (needed is not None and node not in needed):
@@ -301,12 +302,12 @@ def _walk(
                 parts = grads[parent] = [None] * len(parent.output_meta)
             parts[node.index] = g if parts[node.index] is None else parts[node.index] + g
             continue
-        if check is not None:
-            results = check(node, g, needed, create_graph)
+        if apart:
+            results = check(node, g, needed, create_graph) if check is not None else node.run_taped(g, needed)
+            if node.saves and not retain_graph:
+                node.release()
         else:
-            results = node.run_taped(g, needed) if create_graph else node.run(g, needed)
-        if node.saves and not retain_graph:
-            node.release()
+            results = node.run(g, needed, free)
         if node.hooks is not None and node.hooks.after:
             with _GradContext(create_graph and mode.enabled):
                 results = after_node(node, results, g, create_graph)

@@ -93,9 +93,12 @@ class FunctionNode(Node):
     input_meta: Any
     positions: list[bool]
 
-    def run(self, g: Any, needed: Any) -> tuple[Any, ...]:
+    def run(self, g: Any, needed: Any, free: bool = False) -> tuple[Any, ...]:
         with no_grad():
-            return self._run(g, raw=True)
+            results = self._run(g, raw=True)
+        if free:
+            self.release()
+        return results
 
     def run_taped(self, g: Any, needed: Any) -> tuple[Any, ...]:
         return self._run(g, raw=False)

@@ -116,8 +116,8 @@ class Node(Edge):
     device: Any
     where: Any
 
-    def run(self, g: Any, needed: Any) -> tuple[Any, ...]:
-        """The gradients of the inputs, as arrays, from the gradient ``g`` of the output."""
+    def run(self, g: Any, needed: Any, free: bool = False) -> tuple[Any, ...]:
+        """The gradients of the inputs, as arrays, from the gradient ``g`` of the output; ``free``: then release."""
         raise NotImplementedError
 
     def run_taped(self, g: Any, needed: Any) -> tuple[Any, ...]:

@@ -359,17 +359,19 @@ def _meta_value(op: Op, name: str) -> str:
 
 def node_lines(op: Op) -> list[str]:
     """The lines of the node's methods."""
-    lines = [*_run(op, taped=False), *_run(op, taped=True)]
+    release = ["def release(self):", *("    " + line for line in _release(op))] if saved_tensors(op) else []
+    return [*_run(op, taped=False), *_run(op, taped=True), *release]
+
+
+def _release(op: Op) -> list[str]:
     saved = saved_tensors(op)
-    if saved:
-        lines += ["def release(self):", *(f"    self.saved_{n} = FREED" for n in saved)]
-        lines += [f"    self.saved_{n}_version = GONE" for n in saved if n != op.variadic]
-    return lines
+    gone = [f"self.saved_{n}_version = GONE" for n in saved if n != op.variadic]
+    return [*(f"self.saved_{n} = FREED" for n in saved), *gone]
 
 
 def _run(op: Op, taped: bool) -> list[str]:
-    lines = [f"def {'run_taped' if taped else 'run'}(self, g, needed):"]
-    lines.append(f"    xp = {'traced' if taped else 'self.device.xp'}")
+    head = "run_taped(self, g, needed)" if taped else "run(self, g, needed, free=False)"
+    lines = [f"def {head}:", f"    xp = {'traced' if taped else 'self.device.xp'}"]
     edges = ", ".join(f"*e_{p}" if p == op.variadic else f"e_{p}" for p in op.rules)
     lines.append(f"    {edges}{',' if len(op.rules) == 1 else ''} = self.inputs")
     if op.outputs:
@@ -396,8 +398,9 @@ def _run(op: Op, taped: bool) -> list[str]:
                 f"            r_{p} = unbroadcast(xp, r_{p}, e_{p}.shape)",
             ]
         results.append(f"*r_{p}" if p == op.variadic else f"r_{p}")
-    lines.append(f"    return ({', '.join(results)}{',' if len(results) == 1 else ''})")
-    return lines
+    if not taped and saved_tensors(op):
+        lines += ["    if free:", *("        " + line for line in _release(op))]
+    return [*lines, f"    return ({', '.join(results)}{',' if len(results) == 1 else ''})"]
 
 
 def _load_once(op: Op, rule: str, name: str, taped: bool) -> list[str]:

@@ -202,7 +202,7 @@ NO_TENSOR = {
     "tril_indices", "triu_indices", "logspace", "empty_strided", "empty_permuted", "hann_window", "hamming_window",
     "blackman_window", "bartlett_window", "kaiser_window", "from_file", "polygamma", "special.polygamma", "compile",
     "cond", "while_loop", "set_flush_denormal", "set_warn_always", "set_num_interop_threads",
-    "use_deterministic_algorithms",
+    "use_deterministic_algorithms", "range",
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
     "IntTensor", "LongTensor", "ShortTensor",
 }  # fmt: skip

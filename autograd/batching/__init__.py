@@ -178,7 +178,7 @@ class _Border(Node):
     level: Any
     dim: int
 
-    def run(self, g: Any, needed: Any) -> tuple[Any, ...]:
+    def run(self, g: Any, needed: Any, free: bool = False) -> tuple[Any, ...]:
         return (self.back(wrap(g, self.device))._data,)
 
     def run_taped(self, g: Any, needed: Any) -> tuple[Any, ...]:
