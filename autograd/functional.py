@@ -195,7 +195,7 @@ def jacobian(
             found = _grad(roots, targets, seeds, create_graph)  # type: ignore[arg-type]
             return _filled("jacobian", found, inner, strict, create_graph, "output" if forward else "input")
 
-        stacked = _stack_rows(row, basis(list(outer)), vectorize)
+        stacked = _stack_rows(row, basis("jacobian", list(outer)), vectorize)
         blocks = _blocks(stacked, outer, inner)
         if forward:
             blocks = [

@@ -11,8 +11,17 @@ from chainrule.autograd.transforms import Call, Linear, _named, grad_and_value, 
 from chainrule.autograd.vmap import vmap
 
 
-def basis(like: list[Tensor]) -> list[Tensor]:
-    """Every unit vector of the space that these tensors span together: row i has a 1 in its i-th element."""
+def basis(caller: str, like: list[Tensor]) -> list[Tensor]:
+    """Every unit vector of the space that these tensors span together: row i has a 1 in its i-th element.
+
+    Raises RuntimeError for complex tensors: a function that is not holomorphic has no one complex derivative.
+    """
+    for t in like:
+        if t.is_complex():
+            raise RuntimeError(
+                f"{caller}: grad can be implicitly created only for real scalar outputs but got {t.dtype}; "
+                f"differentiate the real and the imaginary part apart (view_as_real)"
+            )
     total = sum([t._data.size for t in like])
     rows, start = [], 0
     for t in like:
@@ -72,7 +81,7 @@ def jacrev(
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         call = Call("jacrev", func, args, argnums, kwargs, has_aux)
-        found = _mapped(call.pulled, basis(call.outputs), chunk_size)
+        found = _mapped(call.pulled, basis("jacrev", call.outputs), chunk_size)
         jacobians = [
             call.inputs_spec.build(
                 [
@@ -104,7 +113,7 @@ def jacfwd(
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         call = Call("jacfwd", func, args, argnums, kwargs, has_aux)
         linear = Linear(call)
-        found = _mapped(linear.push, basis(call.inputs), None, randomness)
+        found = _mapped(linear.push, basis("jacfwd", call.inputs), None, randomness)
         jacobians = []
         for i, out in enumerate(call.outputs):
             columns = []

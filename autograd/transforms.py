@@ -177,6 +177,11 @@ def grad_and_value(
             )
         if out._data.dtype not in dtypes.DIFFERENTIABLE:
             raise RuntimeError(f"grad: the function must return a floating-point tensor, got {describe(out)}")
+        if out.is_complex():
+            raise RuntimeError(
+                f"grad: grad can be implicitly created only for real scalar outputs but got {out.dtype}; return a real "
+                f"function of it, such as .abs() or .real, or use vjp"
+            )
         record = call.outside()
         one = wrap(out._device.xp.ones((), dtype=out._data.dtype), out._device)
         gradient = call.inputs_spec.build(call.pulled([one], record, retain=True))

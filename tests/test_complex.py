@@ -367,3 +367,21 @@ def test_sigmoid_is_exact_in_both_tails():
 def test_printing(values, text):
     with cr.device("cpu"):
         assert repr(cr.tensor(values)) == text
+
+
+@pytest.mark.parametrize("name", ["grad", "grad_and_value", "jacrev", "jacfwd", "hessian", "jacobian"])
+def test_a_function_with_complex_results_has_no_one_derivative(name):
+    def f(z):
+        return z * z * z.conj()
+
+    def jacobian(f):
+        return lambda z: cr.autograd.functional.jacobian(f, z)
+
+    transform = jacobian if name == "jacobian" else getattr(cr.func, name)
+    with pytest.raises(RuntimeError, match="only for real scalar outputs but got chainrule.complex128"):
+        transform(f)(cr.tensor(1 + 2j, dtype=cr.complex128))
+
+
+def test_a_real_function_of_complex_numbers_has_a_gradient():
+    z = cr.tensor(1 + 2j, dtype=cr.complex128)
+    assert cr.func.grad(lambda z: (z * z.conj()).real)(z).item() == 2 + 4j  # PyTorch's convention
