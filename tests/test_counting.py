@@ -202,3 +202,12 @@ def test_combinations_and_products():
 def test_errors_say_what_was_expected(call, message):
     with pytest.raises(RuntimeError, match=message):
         call(cr.tensor([1.0, 2.0, 3.0]))
+
+
+def test_unique_elements_have_a_gradient():
+    x = cr.tensor([3.0, 1.0, 3.0, 2.0], requires_grad=True)
+    (cr.unique(x) * cr.tensor([1.0, 10.0, 100.0])).sum().backward()
+    assert x.grad.tolist() == [100.0, 1.0, 0.0, 10.0]
+    rows = cr.tensor([[1.0, 2.0], [1.0, 2.0], [0.0, 5.0]], requires_grad=True)
+    cr.unique_consecutive(rows, dim=0).sum().backward()
+    assert rows.grad.tolist() == [[1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]

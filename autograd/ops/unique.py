@@ -50,13 +50,13 @@ def _runs(input: Tensor, dim: int | None, ordered: bool, caller: str) -> Any:
     inverse = xp.put(xp.zeros((count,), dtype=np.int64), order, number)
     first = xp.nonzero(starts)[0]
     ends = xp.concat([first[1:], xp.full((min(count, 1),), count, dtype=first.dtype)], axis=0)
+    chosen = wrap(xp.take(order, first), input._device)
     if dim is None:
-        values = xp.take(rows[:, 0], first)
+        values = getitem_of(input.reshape(-1), (chosen,))
         inverse = xp.reshape(inverse, x.shape)
     else:
-        values = xp.take(x, xp.take(order, first), axis=d)
-    wrapped = [wrap(a, input._device) for a in (values, inverse, xp.astype(ends - first, np.int64))]
-    return tuple(wrapped)
+        values = getitem_of(input, (*[slice(None)] * d, chosen))
+    return values, wrap(inverse, input._device), wrap(xp.astype(ends - first, np.int64), input._device)
 
 
 def _chosen(found: tuple[Tensor, Tensor, Tensor], inverse: bool, counts: bool) -> Any:
@@ -74,6 +74,8 @@ def _unique(
     dim: int | None = None,
 ) -> Any:
     """The different elements of a tensor, or its different slices along ``dim``, sorted.
+
+    The gradient of each goes to the first of the equal elements (PyTorch has none).
 
     Args:
         sorted: accepted; the result is always sorted. Each NaN counts as different.
@@ -93,6 +95,8 @@ def _unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The elements of a tensor (or its slices along ``dim``) without those that equal the one before.
+
+    The gradient of each goes to the first of the equal elements (PyTorch has none).
 
     Args:
         return_inverse: also give, for each element (or slice), its place in the result.
