@@ -17,6 +17,7 @@ import numpy as np
 import chainrule as cr
 from chainrule.autograd import dtypes, refusals
 from chainrule.autograd.op import OPS, Op
+from chainrule.autograd.public import FUNCTIONS
 from chainrule.autograd.samples import Sample
 from chainrule.backends.namespace import KERNELS
 
@@ -88,7 +89,8 @@ def operators_page() -> str:
     ]
     for name in sorted(OPS):
         op = OPS[name]
-        public = ", ".join(f"`{p}`" for p in op.public) or "(for rules and composed functions)"
+        names = op.public or ((op.label,) if op.label in FUNCTIONS else ())
+        public = ", ".join(f"`{p}`" for p in names) or "(for rules and composed functions)"
         kernels = ", ".join(sorted(backend for backend, kernel in KERNELS if kernel == name)) or ""
         lines.append(f"| `{name}` | {public} | {_gradient(op)} | {dtypes_of(op)} | {kernels} |")
     return "\n".join(lines) + "\n"
