@@ -162,6 +162,11 @@ def _check_result(caller: str, x: Tensor, result: Tensor) -> None:
             f"{caller}: the result has shape {tuple(result.shape)}, which does not fit into the tensor's shape "
             f"{tuple(x.shape)}; use the out-of-place operation"
         )
+    if not x._device.covers(result._device):
+        raise RuntimeError(
+            f"{caller}: the result is another one for each element of the batch that vmap runs over, and does not fit "
+            f"into a tensor from outside; use the out-of-place operation"
+        )
     have, want = dtypes.category(result._data.dtype), dtypes.category(x._data.dtype)
     if have > want:
         raise RuntimeError(f"{caller}: a result of dtype {result.dtype} cannot be stored in a {x.dtype} tensor")

@@ -132,7 +132,9 @@ def _index_tensors(x: Tensor, part: Any, dim: int) -> tuple[Tensor, ...]:
     if not isinstance(part, Tensor):
         raise TypeError(f"index: expected ints, slices, None, ..., or tensors of ints or bools, got {describe(part)}")
     if part._device is not x._device:
-        if part._device.type != "cpu":
+        # inside vmap one of the two may be batched, on the same device below
+        together = x._device.covers(part._device) or part._device.covers(x._device)
+        if part._device.type != "cpu" and not together:
             raise mixed_devices(_getitem_op(), x, part)
         part = part.to(x._device)
     kind = dtypes.category(part._data.dtype)
