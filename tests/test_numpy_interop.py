@@ -546,8 +546,8 @@ def test_dlpack_in_both_directions_without_a_copy():
     x[0] = 8.0
     assert a.tolist() == [8.0, 2.0, 3.0] and np.shares_memory(a, x.numpy())
     back = cr.from_dlpack(a)
-    back[1] = 5.0
-    assert x.tolist() == [8.0, 5.0, 3.0]
+    (back if a.flags.writeable else x)[1] = 5.0  # NumPy below 2.2 takes what comes through DLPack for read-only
+    assert x.tolist() == back.tolist() == [8.0, 5.0, 3.0]
     assert x.__dlpack_device__() == (1, 0)
     turned = t([[1.0, 2.0], [3.0, 4.0]]).t()
     assert np.from_dlpack(turned).tolist() == cr.from_dlpack(turned).tolist() == [[1.0, 3.0], [2.0, 4.0]]
