@@ -6,7 +6,6 @@ from typing import Any as _Any
 
 from chainrule.autograd import anomaly as anomaly
 from chainrule.autograd import creation as creation
-from chainrule.autograd import graph as graph
 from chainrule.autograd import operators as operators
 from chainrule.autograd import ops as ops  # declares every op
 from chainrule.autograd import queries as queries
@@ -34,10 +33,11 @@ from chainrule.autograd.tensor import Tensor as Tensor
 
 if _TYPE_CHECKING:
     from chainrule.autograd import functional as functional
+    from chainrule.autograd import graph as graph
 
 
 def __getattr__(name: str) -> _Any:
-    """The transforms, which most programs never use, are imported when they are first named."""
-    if name == "functional":
-        return _import_module("chainrule.autograd.functional")
+    """The transforms and the tools for graphs, which most programs never use, are imported when they are first named."""
+    if name in ("functional", "graph"):
+        return _import_module(f"chainrule.autograd.{name}")
     raise AttributeError(f"module 'chainrule.autograd' has no attribute {name!r}")

@@ -149,6 +149,10 @@ class FunctionNode(Node):
     def release(self) -> None:
         self.ctx._saved = FREED
 
+    @property
+    def _saved_tensors(self) -> Any:
+        return self.ctx.saved_tensors
+
     def name(self) -> str:
         return f"{self.op.label}Backward"
 

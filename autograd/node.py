@@ -145,18 +145,6 @@ class Node(Edge):
             self._metadata: dict[Any, Any] = {}
             return self._metadata
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_saved_"):  # what the node keeps, by PyTorch's names: ``grad_fn._saved_self``
-            from chainrule.autograd.saved import saved_value
-
-            return saved_value(self, name[len("_saved_") :])
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def __dir__(self) -> list[str]:
-        from chainrule.autograd.saved import saved_value_names
-
-        return [*super().__dir__(), *(f"_saved_{n}" for n in saved_value_names(self))]
-
     def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(grad_inputs, grad_outputs)`` after this node ran; it may return new grad_inputs."""
         return add_hook(self.ensure_hooks().after, hook)

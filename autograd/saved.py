@@ -6,7 +6,8 @@ and the version at which it was saved by None, so that reading it back takes the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
@@ -115,47 +116,39 @@ def restored_all(node: Any, name: str, taped: bool = True) -> tuple[Any, ...]:
 
 # ---- reading what a node keeps ------------------------------------------------------------------------------------
 
-#: PyTorch's names for arguments, results and attributes
-_TORCH_NAMES = {"x": "self", "y": "other", "out": "result", "axis": "dim", "axes": "dims", "keepdims": "keepdim"}
-_ALSO = {"input": "x", "output": "out", "mat1": "x", "mat2": "y"}
+#: PyTorch's names for arguments, results and attributes: the usual one first
+_TORCH_NAMES = {
+    "x": ("self", "input", "mat1"),
+    "y": ("other", "mat2"),
+    "out": ("result", "output"),
+    "axis": ("dim",),
+    "axes": ("dims",),
+    "keepdims": ("keepdim",),
+}
 
 
-def _kept(node: Any) -> dict[str, str]:
-    """The slots of a node by the names under which they are read."""
-    found = {}
-    for cls in type(node).__mro__:
-        for slot in getattr(cls, "__slots__", ()):
-            name = slot.removeprefix("saved_")
-            if slot.startswith("saved_") and slot not in ("saved_names",) and not name.endswith(("_version", "_at")):
-                found[_TORCH_NAMES.get(name, name)] = name
-    return found
+def saved_properties(slots: Iterable[str]) -> dict[str, property]:
+    """The properties that read what a node keeps in its slots: ``grad_fn._saved_self``."""
+    kept = [slot.removeprefix("saved_") for slot in slots if slot.startswith("saved_")]
+    return {
+        f"_saved_{public}": property(functools.partial(_saved_value, name=name))
+        for name in kept
+        if not name.endswith(("_version", "_at"))
+        for public in _TORCH_NAMES.get(name, (name,))
+    }
 
 
-def saved_value_names(node: Any) -> list[str]:
-    """What :func:`saved_value` knows of a node."""
-    if hasattr(node, "ctx"):
-        return ["tensors"]
-    return [n for n, slot in _kept(node).items() if hasattr(node, f"saved_{slot}")]
+def _saved_value(node: Any, name: str) -> Any:
+    """What a node keeps, a tensor as a Tensor.
 
-
-def saved_value(node: Any, name: str) -> Any:
-    """One thing that a node keeps, a tensor as a Tensor; for ``grad_fn._saved_self`` and the like.
-
-    Raises AttributeError where it keeps nothing of that name, RuntimeError where it was freed or changed in place.
+    Raises AttributeError where nothing was kept, RuntimeError where it was freed or changed in place.
     """
-    if name == "tensors" and hasattr(node, "ctx"):
-        return node.ctx.saved_tensors
-    slot = _kept(node).get(name) or _ALSO.get(name, name)
-    try:
-        value = getattr(node, f"saved_{slot}")
-    except AttributeError:
-        known = ", ".join(saved_value_names(node)) or "nothing"
-        raise AttributeError(f"{node.name()} keeps no {name!r}; it keeps {known}") from None
-    if slot not in node.saved_names or value is None:
+    value = getattr(node, f"saved_{name}")
+    if name not in node.saved_names or value is None:
         return value
     if isinstance(value, tuple):
-        return tuple([wrap(a, node.device) for a in restored_all(node, slot)])
-    return wrap(restored(node, slot, name), node.device)
+        return tuple([wrap(a, node.device) for a in restored_all(node, name)])
+    return wrap(restored(node, name, _TORCH_NAMES.get(name, (name,))[0]), node.device)
 
 
 # ---- the context managers -------------------------------------------------------------------------------------------

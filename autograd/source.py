@@ -208,8 +208,9 @@ def _forward(op: Op) -> list[str]:
     given = f"({given} *{op.variadic},)" if op.variadic else f"({given})"
     attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
     lines += [
+        f"forward = device.xp.{op.name}",  # by itself: 30 ns quicker than as a method call
         "try:",
-        f"    out = device.xp.{op.name}({', '.join(arguments)})",
+        f"    out = forward({', '.join(arguments)})",
         "except Exception as error:",
         f"    raise explain(OP, error, {given}, {attributes}) from error",
     ]
@@ -298,7 +299,7 @@ def _record(op: Op) -> list[str]:
         f"node.inputs = ({edges}{',' if len(op.rules) == 1 else ''})",
         "node.sequence = next_sequence()",
         "node.hooks = None",
-        *(["node.shape = t._data.shape"] if not op.outputs else ["node.shape = None"]),
+        *(["node.shape = out.shape"] if not op.outputs else ["node.shape = None"]),
         "node.device = device",
         "node.where = None",
     ]

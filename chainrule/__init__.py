@@ -29,8 +29,6 @@ from chainrule.autograd import refusals as _refusals
 from chainrule.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from chainrule.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
 from chainrule.autograd.anomaly import set_anomaly_enabled as set_anomaly_enabled
-from chainrule.autograd.drawing import draw as draw
-from chainrule.autograd.drawing import draw_text as draw_text
 from chainrule.autograd.dtypes import bfloat16 as bfloat16
 from chainrule.autograd.dtypes import bool_ as bool
 from chainrule.autograd.dtypes import complex64 as complex64

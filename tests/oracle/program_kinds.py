@@ -295,8 +295,8 @@ class ManyKinds(Kinds):
             return method(i, name, source=i)
         if name == "mT" and t.ndim:  # of a 0-d one deprecated there, refused here
             return Step(f"v{i}.mT", lambda lib, v: v[i].mT)
-        if name == "view_as":
-            return method(i, name, self.partner(i))
+        if name == "view_as":  # a result of something transposed is transposed there, and in order here
+            return method(i, name if t.is_contiguous() else "reshape_as", self.partner(i), source=i)
         if name == "expand_as":
             return method(i, name, self.partner(i))
         if name == "unflatten":

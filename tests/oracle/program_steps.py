@@ -285,7 +285,7 @@ class Kinds(Tensors):
             index = chosen
             key = lambda lib, v: lib.tensor(chosen)  # noqa: E731
         else:
-            index, key = "v > 0", lambda lib, v: v[i] > 0
+            index, key = "v > 0.0123", lambda lib, v: v[i] > 0.0123
         if kind == "mask" or self.rng.random() < 0.5:
             return Step(f"v{i}[{index}] = 0.6", lambda lib, v: v[i].__setitem__(key(lib, v), 0.6))
         try:
