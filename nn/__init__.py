@@ -30,8 +30,6 @@ from chainrule.nn.activation import Tanh as Tanh
 from chainrule.nn.activation import Tanhshrink as Tanhshrink
 from chainrule.nn.containers import ModuleDict as ModuleDict
 from chainrule.nn.containers import ModuleList as ModuleList
-from chainrule.nn.containers import ParameterDict as ParameterDict
-from chainrule.nn.containers import ParameterList as ParameterList
 from chainrule.nn.containers import Sequential as Sequential
 from chainrule.nn.conv import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from chainrule.nn.conv import AvgPool2d as AvgPool2d
@@ -75,6 +73,8 @@ from chainrule.nn.normalization import InstanceNorm2d as InstanceNorm2d
 from chainrule.nn.normalization import InstanceNorm3d as InstanceNorm3d
 from chainrule.nn.parameter import Buffer as Buffer
 from chainrule.nn.parameter import Parameter as Parameter
+from chainrule.nn.parameter_containers import ParameterDict as ParameterDict
+from chainrule.nn.parameter_containers import ParameterList as ParameterList
 from chainrule.nn.shrink import Hardshrink as Hardshrink
 from chainrule.nn.shrink import RReLU as RReLU
 from chainrule.nn.shrink import Softshrink as Softshrink

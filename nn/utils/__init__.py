@@ -1,1 +1,1 @@
-"""What is done to whole modules and their parameters: clipping, parametrisation, pruning, sequences of unequal length."""
+"""Clipping of gradients, parametrised weights, pruning, fused layers, and sequences of unequal length."""

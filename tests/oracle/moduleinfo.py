@@ -1,7 +1,6 @@
 """PyTorch's own database of sample arguments for its layers, run through both libraries.
 
-``module_db`` of ``torch.testing`` gives, for each layer, arguments of its constructor and of its forward. Both libraries
-build the layer, ours takes over PyTorch's state dict, and what comes out, goes back and is remembered is compared.
+``module_db`` of ``torch.testing`` gives, for each layer, arguments of its constructor and of its forward. Both build it, ours takes over PyTorch's state dict, and what comes out, goes back and is remembered is compared.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def samples_of(info: Any, dtype: Any, training: bool, most: int) -> list[Sample]
         Sample(
             tuple(s.constructor_input.args), dict(s.constructor_input.kwargs),
             tuple(s.forward_input.args), dict(s.forward_input.kwargs), s.desc,
-        )  # fmt: skip
+        )
         for s in opinfo.spread(found, most)
     ]
 

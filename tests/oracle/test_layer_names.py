@@ -1,4 +1,4 @@
-"""Every public class of ``torch.nn``: here, or refused with a reason; and those that are here have PyTorch's signatures."""
+"""Every public class of ``torch.nn`` is here, with PyTorch's signatures, or refused with a reason."""
 
 from __future__ import annotations
 
