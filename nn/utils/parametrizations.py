@@ -196,7 +196,7 @@ class _Orthogonal(Module):
         if self.orthogonal_map == "householder":
             # reflections along the columns of A, whose diagonal counts as 1; signs stand on the diagonal of X
             A = X.tril(-1)
-            Q = _householder(A, 2.0 / (1.0 + (A * A).sum(-2))) * X.diagonal(dim1=-2, dim2=-1).int().unsqueeze(-2)
+            Q = _householder(A, 2.0 / (1.0 + (A * A).sum(-2))) * X.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
         else:
             X = X.tril()
             if n != k:
