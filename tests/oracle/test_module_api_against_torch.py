@@ -35,7 +35,7 @@ def test_every_public_method_is_here_with_the_same_parameters(name):
         assert [(p.name, p.default, p.kind) for p in a] == [(p.name, p.default, p.kind) for p in b], method
 
 
-# ---- what is done with containers: the same expressions, printed --------------------------------------------------------
+# ---- the same programs, which print what they find -------------------------------------------------------------------
 
 PROGRAMS = {
     "sequential": """
@@ -92,7 +92,8 @@ PROGRAMS = {
     """,
     "errors": """
         s = nn.Sequential(nn.ReLU())
-        for bad in ("s[3]", "s + [1]", "s * 0", "s * 'a'", "s.append(3)", "s.get_submodule('7')", "nn.ParameterList()()",
+        for bad in ("s[3]", "s + [1]", "s * 0", "s * 'a'", "s.append(3)", "s.get_submodule('7')",
+                    "nn.ParameterList()()",
                     "s.set_submodule('', nn.ReLU())", "s.set_submodule('5', nn.ReLU(), strict=True)",
                     "nn.ModuleDict()['a']", "nn.ModuleList([1])", "nn.Module()(1)", "nn.Unflatten(1, 3)", "s.train(3)",
                     "nn.ParameterDict(5)", "nn.ParameterDict([(1,)])", "s.get_extra_state()", "s.add_module('a.b', s)",
@@ -136,7 +137,8 @@ PROGRAMS = {
             M.register_module_buffer_registration_hook(lambda m, n, p: say("buffer", n)),
             M.register_module_module_registration_hook(lambda m, n, p: say("module", n)),
         ]
-        net = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(2), nn.Tanh()); net[0].register_forward_hook(lambda *a: say("own"))
+        net = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(2), nn.Tanh())
+        net[0].register_forward_hook(lambda *a: say("own"))
         net(library.ones(3, 2, requires_grad=True)).sum().backward()
         for h in handles:
             h.remove()
@@ -149,15 +151,18 @@ PROGRAMS = {
             def get_extra_state(self): return self.count
             def set_extra_state(self, state): self.count = state
         m = nn.Sequential(Counted(), nn.Linear(2, 1)); m[0].count = 5; s = m.state_dict(); say(list(s))
-        say(s["0._extra_state"]); n = nn.Sequential(Counted(), nn.Linear(2, 1)); say(n.load_state_dict(s)); say(n[0].count)
+        say(s["0._extra_state"]); n = nn.Sequential(Counted(), nn.Linear(2, 1)); say(n.load_state_dict(s))
+        say(n[0].count)
         del s["0._extra_state"]; say(n.load_state_dict(s, strict=False))
         m.register_state_dict_pre_hook(lambda m, prefix, keep: say("pre", prefix, keep))
         m[1].register_state_dict_post_hook(lambda m, sd, prefix, meta: sd.update({prefix + "more": 1}))
-        m.register_load_state_dict_pre_hook(lambda m, sd, prefix, meta, strict, *r: (say(prefix, strict), sd.pop("1.more")))
+        m.register_load_state_dict_pre_hook(
+            lambda m, sd, prefix, meta, strict, *r: (say(prefix, strict), sd.pop("1.more")))
         m[1].register_load_state_dict_pre_hook(lambda m, sd, prefix, *r: say("child", prefix, len(r)))
         m.register_load_state_dict_post_hook(lambda m, keys: say("post", keys.missing_keys, keys.unexpected_keys))
-        s = m.state_dict(keep_vars=True); say(list(s)); say(s["1.weight"] is m[1].weight); say(m.load_state_dict(s)); say(list(s))
-        say(s._metadata[""], s._metadata["1"]); m[1]._register_load_state_dict_pre_hook(lambda sd, *r: say("plain", len(r)))
+        s = m.state_dict(keep_vars=True); say(list(s)); say(s["1.weight"] is m[1].weight); say(m.load_state_dict(s))
+        say(list(s)); say(s._metadata[""], s._metadata["1"])
+        m[1]._register_load_state_dict_pre_hook(lambda sd, *r: say("plain", len(r)))
         m.register_load_state_dict_post_hook(lambda m, keys: keys.missing_keys.clear())
         s.pop("1.bias"); say(m.load_state_dict(s))
         b = nn.BatchNorm1d(2); s = dict(b.state_dict()); del s["num_batches_tracked"]; say(b.load_state_dict(s))
@@ -185,7 +190,7 @@ def output_of(library, program):
 def test_the_same_program_says_the_same(name):
     ours, theirs = output_of(cr, PROGRAMS[name]), output_of(torch, PROGRAMS[name])
     assert ours == theirs
-    assert len(theirs) > 5
+    assert len(theirs) >= 5
 
 
 # ---- import paths ----------------------------------------------------------------------------------------------------
@@ -197,7 +202,7 @@ def places():
             yield name
 
 
-@pytest.mark.parametrize("place", places())
+@pytest.mark.parametrize("place", list(places()))
 def test_import_paths(place):
     theirs = getattr(torch.nn.modules, place)
     if place in ("linear_cross_entropy", "linear_cross_entropy_options"):
@@ -213,7 +218,8 @@ def test_import_paths(place):
 def test_private_names_that_scripts_import(library):
     n = library.nn.modules
     assert n.utils._pair(3) == (3, 3) and n.utils._pair((1, 2)) == (1, 2) and n.utils._single([4]) == (4,)
-    assert n.utils._triple(1) == (1, 1, 1) and n.utils._quadruple(0) == (0,) * 4 and n.utils._ntuple(2)("ab") == ("a", "b")
+    assert n.utils._triple(1) == (1, 1, 1) and n.utils._quadruple(0) == (0,) * 4
+    assert n.utils._ntuple(2)("ab") == ("a", "b")
     assert n.utils._reverse_repeat_tuple((1, 2), 2) == (2, 2, 1, 1)
     assert n.utils._list_with_default((None, 3), [1, 2, 5, 7]) == [5, 3]
     assert issubclass(library.nn.BatchNorm1d, n.batchnorm._BatchNorm) and issubclass(library.nn.MSELoss, n.loss._Loss)
