@@ -47,6 +47,14 @@ from chainrule.nn.folding import Fold as Fold
 from chainrule.nn.folding import PixelShuffle as PixelShuffle
 from chainrule.nn.folding import PixelUnshuffle as PixelUnshuffle
 from chainrule.nn.folding import Unfold as Unfold
+from chainrule.nn.lazy import LazyModuleMixin as LazyModuleMixin
+from chainrule.nn.lazy_layers import LazyConv1d as LazyConv1d
+from chainrule.nn.lazy_layers import LazyConv2d as LazyConv2d
+from chainrule.nn.lazy_layers import LazyConv3d as LazyConv3d
+from chainrule.nn.lazy_layers import LazyConvTranspose1d as LazyConvTranspose1d
+from chainrule.nn.lazy_layers import LazyConvTranspose2d as LazyConvTranspose2d
+from chainrule.nn.lazy_layers import LazyConvTranspose3d as LazyConvTranspose3d
+from chainrule.nn.lazy_layers import LazyLinear as LazyLinear
 from chainrule.nn.linear import Flatten as Flatten
 from chainrule.nn.linear import Identity as Identity
 from chainrule.nn.linear import Linear as Linear
@@ -80,6 +88,8 @@ from chainrule.nn.padding import ZeroPad2d as ZeroPad2d
 from chainrule.nn.padding import ZeroPad3d as ZeroPad3d
 from chainrule.nn.parameter import Buffer as Buffer
 from chainrule.nn.parameter import Parameter as Parameter
+from chainrule.nn.parameter import UninitializedBuffer as UninitializedBuffer
+from chainrule.nn.parameter import UninitializedParameter as UninitializedParameter
 from chainrule.nn.pooling import AvgPool1d as AvgPool1d
 from chainrule.nn.pooling import AvgPool2d as AvgPool2d
 from chainrule.nn.pooling import AvgPool3d as AvgPool3d
