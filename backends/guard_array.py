@@ -229,8 +229,6 @@ class GuardArray:
                     f"setitem: the index names element {twice} more than once, with different values; CuPy leaves "
                     f"undefined which one is stored (use scatter_add, or make the index unique)"
                 )
-        if not self._array.flags.writeable:  # CuPy has no read-only arrays: what broadcast_to gives can be written
-            self._array.flags.writeable = True
         self._array[plain] = given
 
     def scatter_add(self, slices: Any, value: Any) -> None:
@@ -302,6 +300,7 @@ def share(array: np.ndarray, inputs: tuple[GuardArray, ...] | list[GuardArray]) 
         root = _root(array)
         for x in inputs:
             if root is _root(x._array):
+                array.flags.writeable = True  # CuPy has no read-only arrays: what broadcast_to gives can be written
                 return view_of(x, array)
     return from_numpy(array)
 
