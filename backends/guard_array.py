@@ -6,6 +6,7 @@ Where CuPy 14 behaves as NumPy does, the call is passed on; where the two differ
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -300,7 +301,8 @@ def share(array: np.ndarray, inputs: tuple[GuardArray, ...] | list[GuardArray]) 
         root = _root(array)
         for x in inputs:
             if root is _root(x._array):
-                array.flags.writeable = True  # CuPy has no read-only arrays: what broadcast_to gives can be written
+                with contextlib.suppress(ValueError):  # of what as_strided made, which can be written already
+                    array.flags.writeable = True  # CuPy has no read-only arrays: what broadcast_to gives can be written
                 return view_of(x, array)
     return from_numpy(array)
 
