@@ -1,0 +1,1 @@
+"""Clipping of gradients, parametrised weights, pruning, fused layers, and sequences of unequal length."""
