@@ -2,6 +2,7 @@
 
 from chainrule.nn import functional as functional
 from chainrule.nn import init as init
+from chainrule.nn import utils as utils
 from chainrule.nn.activation import CELU as CELU
 from chainrule.nn.activation import ELU as ELU
 from chainrule.nn.activation import GELU as GELU
@@ -32,6 +33,8 @@ from chainrule.nn.conv import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from chainrule.nn.conv import AvgPool2d as AvgPool2d
 from chainrule.nn.conv import Conv2d as Conv2d
 from chainrule.nn.conv import MaxPool2d as MaxPool2d
+from chainrule.nn.embedding import Embedding as Embedding
+from chainrule.nn.embedding import EmbeddingBag as EmbeddingBag
 from chainrule.nn.linear import Flatten as Flatten
 from chainrule.nn.linear import Identity as Identity
 from chainrule.nn.linear import Linear as Linear
@@ -50,3 +53,11 @@ from chainrule.nn.normalization import BatchNorm2d as BatchNorm2d
 from chainrule.nn.normalization import Dropout as Dropout
 from chainrule.nn.parameter import Buffer as Buffer
 from chainrule.nn.parameter import Parameter as Parameter
+from chainrule.nn.recurrent import GRU as GRU
+from chainrule.nn.recurrent import LSTM as LSTM
+from chainrule.nn.recurrent import RNN as RNN
+from chainrule.nn.recurrent import RNNBase as RNNBase
+from chainrule.nn.recurrent_cells import GRUCell as GRUCell
+from chainrule.nn.recurrent_cells import LSTMCell as LSTMCell
+from chainrule.nn.recurrent_cells import RNNCell as RNNCell
+from chainrule.nn.recurrent_cells import RNNCellBase as RNNCellBase

@@ -1,0 +1,3 @@
+"""What is done to whole modules and their parameters: clipping, parametrisation, pruning, packed sequences."""
+
+from chainrule.nn.utils import rnn as rnn
