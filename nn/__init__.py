@@ -9,6 +9,7 @@ from typing import Any as _Any
 from chainrule.autograd import refusals as _refusals
 from chainrule.nn import functional as functional
 from chainrule.nn import init as init
+from chainrule.nn import utils as utils
 from chainrule.nn.activation import CELU as CELU
 from chainrule.nn.activation import ELU as ELU
 from chainrule.nn.activation import GELU as GELU
@@ -43,6 +44,8 @@ from chainrule.nn.dropout import Dropout1d as Dropout1d
 from chainrule.nn.dropout import Dropout2d as Dropout2d
 from chainrule.nn.dropout import Dropout3d as Dropout3d
 from chainrule.nn.dropout import FeatureAlphaDropout as FeatureAlphaDropout
+from chainrule.nn.embedding import Embedding as Embedding
+from chainrule.nn.embedding import EmbeddingBag as EmbeddingBag
 from chainrule.nn.gates import GLU as GLU
 from chainrule.nn.gates import AdaptivePiecewiseLinear as AdaptivePiecewiseLinear
 from chainrule.nn.gates import Maxout as Maxout
@@ -100,3 +103,11 @@ def __getattr__(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
+from chainrule.nn.recurrent import GRU as GRU
+from chainrule.nn.recurrent import LSTM as LSTM
+from chainrule.nn.recurrent import RNN as RNN
+from chainrule.nn.recurrent import RNNBase as RNNBase
+from chainrule.nn.recurrent_cells import GRUCell as GRUCell
+from chainrule.nn.recurrent_cells import LSTMCell as LSTMCell
+from chainrule.nn.recurrent_cells import RNNCell as RNNCell
+from chainrule.nn.recurrent_cells import RNNCellBase as RNNCellBase
