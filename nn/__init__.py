@@ -78,6 +78,14 @@ from chainrule.nn.parameter import Buffer as Buffer
 from chainrule.nn.parameter import Parameter as Parameter
 from chainrule.nn.parameter_containers import ParameterDict as ParameterDict
 from chainrule.nn.parameter_containers import ParameterList as ParameterList
+from chainrule.nn.recurrent import GRU as GRU
+from chainrule.nn.recurrent import LSTM as LSTM
+from chainrule.nn.recurrent import RNN as RNN
+from chainrule.nn.recurrent import RNNBase as RNNBase
+from chainrule.nn.recurrent_cells import GRUCell as GRUCell
+from chainrule.nn.recurrent_cells import LSTMCell as LSTMCell
+from chainrule.nn.recurrent_cells import RNNCell as RNNCell
+from chainrule.nn.recurrent_cells import RNNCellBase as RNNCellBase
 from chainrule.nn.shrink import Hardshrink as Hardshrink
 from chainrule.nn.shrink import RReLU as RReLU
 from chainrule.nn.shrink import Softshrink as Softshrink
@@ -103,11 +111,3 @@ def __getattr__(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
-from chainrule.nn.recurrent import GRU as GRU
-from chainrule.nn.recurrent import LSTM as LSTM
-from chainrule.nn.recurrent import RNN as RNN
-from chainrule.nn.recurrent import RNNBase as RNNBase
-from chainrule.nn.recurrent_cells import GRUCell as GRUCell
-from chainrule.nn.recurrent_cells import LSTMCell as LSTMCell
-from chainrule.nn.recurrent_cells import RNNCell as RNNCell
-from chainrule.nn.recurrent_cells import RNNCellBase as RNNCellBase
