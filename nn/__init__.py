@@ -94,7 +94,6 @@ from chainrule.nn.module import Module as Module
 from chainrule.nn.normalization import BatchNorm1d as BatchNorm1d
 from chainrule.nn.normalization import BatchNorm2d as BatchNorm2d
 from chainrule.nn.normalization import BatchNorm3d as BatchNorm3d
-from chainrule.nn.normalization import Dropout as Dropout
 from chainrule.nn.normalization import InstanceNorm1d as InstanceNorm1d
 from chainrule.nn.normalization import InstanceNorm2d as InstanceNorm2d
 from chainrule.nn.normalization import InstanceNorm3d as InstanceNorm3d
