@@ -1,3 +1,3 @@
-"""What is done to whole modules and their parameters: clipping, parametrisation, pruning, packed sequences."""
+"""Clipping of gradients, parametrised weights, pruning, fused layers, and sequences of unequal length."""
 
 from chainrule.nn.utils import rnn as rnn

@@ -5,9 +5,6 @@ Outputs, gradients of inputs and parameters, printed forms, state dicts, signatu
 
 from __future__ import annotations
 
-import inspect
-import warnings
-
 import numpy as np
 import pytest
 
