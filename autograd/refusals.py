@@ -148,6 +148,12 @@ _GROUPS: list[tuple[str, str, str]] = [
         "DataParallel parallel",
         "there is no training over several devices at once; move the model to one with .to(device)",
     ),
+    ("nn.Module", "ipu xpu mtia", "it belongs to a device that is not supported; devices are cpu and cuda"),
+    (
+        "nn.Module",
+        "share_memory",
+        "a tensor's memory is not shared between processes; send state_dict() or its arrays to the other process",
+    ),
     ("nn", "SyncBatchNorm", "there is no training over several processes; use BatchNorm1d, BatchNorm2d or BatchNorm3d"),
     (
         "nn",
