@@ -356,3 +356,23 @@ def _prefix_hint(own: list[str], given: list[str]) -> list[str]:
         if found and prefix and {prefix + name for name in shorter} == set(longer):
             return [f"  all names match if you {what} the prefix {prefix!r}"]
     return []
+
+
+def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
+    """Take ``prefix`` off the names of a state dict that have it, in place.
+
+    Example:
+        >>> from chainrule.nn.modules.utils import consume_prefix_in_state_dict_if_present
+        >>> state = {"module.weight": 1, "bias": 2}
+        >>> consume_prefix_in_state_dict_if_present(state, "module.")
+        >>> state
+        {'bias': 2, 'weight': 1}
+    """
+    for name in [n for n in state_dict if n.startswith(prefix)]:
+        state_dict[name[len(prefix) :]] = state_dict.pop(name)
+    metadata = getattr(state_dict, "_metadata", None)
+    for name in list(metadata or ()):
+        if name == prefix.rstrip("."):
+            metadata[""] = metadata.pop(name)
+        elif name.startswith(prefix):
+            metadata[name[len(prefix) :]] = metadata.pop(name)
