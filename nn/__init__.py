@@ -78,6 +78,12 @@ from chainrule.nn.lazy_layers import LazyConvTranspose1d as LazyConvTranspose1d
 from chainrule.nn.lazy_layers import LazyConvTranspose2d as LazyConvTranspose2d
 from chainrule.nn.lazy_layers import LazyConvTranspose3d as LazyConvTranspose3d
 from chainrule.nn.lazy_layers import LazyLinear as LazyLinear
+from chainrule.nn.lazy_normalization import LazyBatchNorm1d as LazyBatchNorm1d
+from chainrule.nn.lazy_normalization import LazyBatchNorm2d as LazyBatchNorm2d
+from chainrule.nn.lazy_normalization import LazyBatchNorm3d as LazyBatchNorm3d
+from chainrule.nn.lazy_normalization import LazyInstanceNorm1d as LazyInstanceNorm1d
+from chainrule.nn.lazy_normalization import LazyInstanceNorm2d as LazyInstanceNorm2d
+from chainrule.nn.lazy_normalization import LazyInstanceNorm3d as LazyInstanceNorm3d
 from chainrule.nn.linear import Bilinear as Bilinear
 from chainrule.nn.linear import Flatten as Flatten
 from chainrule.nn.linear import Identity as Identity
