@@ -9,7 +9,6 @@ from typing import Any as _Any
 from chainrule.autograd import refusals as _refusals
 from chainrule.nn import functional as functional
 from chainrule.nn import init as init
-from chainrule.nn import utils as utils
 from chainrule.nn.activation import CELU as CELU
 from chainrule.nn.activation import ELU as ELU
 from chainrule.nn.activation import GELU as GELU
@@ -30,6 +29,7 @@ from chainrule.nn.activation import Softsign as Softsign
 from chainrule.nn.activation import Tanh as Tanh
 from chainrule.nn.activation import Tanhshrink as Tanhshrink
 from chainrule.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
+from chainrule.nn.attention import MultiheadAttention as MultiheadAttention
 from chainrule.nn.containers import ModuleDict as ModuleDict
 from chainrule.nn.containers import ModuleList as ModuleList
 from chainrule.nn.containers import Sequential as Sequential
@@ -110,6 +110,11 @@ from chainrule.nn.softmax import LogSoftmax as LogSoftmax
 from chainrule.nn.softmax import Softmax as Softmax
 from chainrule.nn.softmax import Softmax2d as Softmax2d
 from chainrule.nn.softmax import Softmin as Softmin
+from chainrule.nn.transformer import Transformer as Transformer
+from chainrule.nn.transformer import TransformerDecoder as TransformerDecoder
+from chainrule.nn.transformer import TransformerEncoder as TransformerEncoder
+from chainrule.nn.transformer_layers import TransformerDecoderLayer as TransformerDecoderLayer
+from chainrule.nn.transformer_layers import TransformerEncoderLayer as TransformerEncoderLayer
 
 if _TYPE_CHECKING:
     from chainrule.nn import modules as modules
