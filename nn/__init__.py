@@ -9,7 +9,6 @@ from typing import Any as _Any
 from chainrule.autograd import refusals as _refusals
 from chainrule.nn import functional as functional
 from chainrule.nn import init as init
-from chainrule.nn import utils as utils
 from chainrule.nn.activation import CELU as CELU
 from chainrule.nn.activation import ELU as ELU
 from chainrule.nn.activation import GELU as GELU
@@ -38,6 +37,7 @@ from chainrule.nn.adaptive_pooling import AdaptiveMaxPool3d as AdaptiveMaxPool3d
 from chainrule.nn.adaptive_pooling import FractionalMaxPool2d as FractionalMaxPool2d
 from chainrule.nn.adaptive_pooling import FractionalMaxPool3d as FractionalMaxPool3d
 from chainrule.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
+from chainrule.nn.attention import MultiheadAttention as MultiheadAttention
 from chainrule.nn.containers import ModuleDict as ModuleDict
 from chainrule.nn.containers import ModuleList as ModuleList
 from chainrule.nn.containers import Sequential as Sequential
@@ -168,6 +168,11 @@ from chainrule.nn.softmax import LogSoftmax as LogSoftmax
 from chainrule.nn.softmax import Softmax as Softmax
 from chainrule.nn.softmax import Softmax2d as Softmax2d
 from chainrule.nn.softmax import Softmin as Softmin
+from chainrule.nn.transformer import Transformer as Transformer
+from chainrule.nn.transformer import TransformerDecoder as TransformerDecoder
+from chainrule.nn.transformer import TransformerEncoder as TransformerEncoder
+from chainrule.nn.transformer_layers import TransformerDecoderLayer as TransformerDecoderLayer
+from chainrule.nn.transformer_layers import TransformerEncoderLayer as TransformerEncoderLayer
 from chainrule.nn.upsampling import Upsample as Upsample
 from chainrule.nn.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from chainrule.nn.upsampling import UpsamplingNearest2d as UpsamplingNearest2d
