@@ -7,9 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from chainrule.autograd.creation import tensor
+from chainrule.autograd.foreign import host_array
 from chainrule.autograd.modes import no_grad
 from chainrule.autograd.node import HookDict, RemovableHandle, add_hook
 from chainrule.autograd.tensor import Tensor
@@ -258,7 +257,7 @@ def _value(label: str, name: str, value: Any) -> Tensor:
         return value.detach()
     try:
         if isinstance(value, (int, float)) or hasattr(value, "__array__"):
-            return tensor(np.asarray(value), device="cpu")
+            return tensor(host_array(value), device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{label}: {name!r} cannot be read as a tensor: {error}") from None
     raise TypeError(f"{label}: {name!r} must be a tensor or an array, got {type(value).__name__}")

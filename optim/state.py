@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.autograd.foreign import host_array
 from chainrule.autograd.runtime import wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.optim.plan import Slot, placed
@@ -85,7 +86,7 @@ def _slot(label: str, optimizer: Optimizer, j: int, p: Tensor, group: dict[str, 
                 raise ValueError(
                     f"{label}: {name!r} of parameter {j} has shape {tuple(value.shape)}, the parameter {tuple(p.shape)}"
                 )
-            array = value if isinstance(value, Tensor) else np.asarray(value)
+            array = value if isinstance(value, Tensor) else host_array(value)
             fresh = placed(array, device, dtype)
             read[name] = fresh.copy()
         else:
