@@ -148,6 +148,12 @@ _GROUPS: list[tuple[str, str, str]] = [
         "DataParallel parallel",
         "there is no training over several devices at once; move the model to one with .to(device)",
     ),
+    ("nn.Module", "ipu xpu mtia", "it belongs to a device that is not supported; devices are cpu and cuda"),
+    (
+        "nn.Module",
+        "share_memory",
+        "a tensor's memory is not shared between processes; send state_dict() or its arrays to the other process",
+    ),
     ("nn", "SyncBatchNorm", "there is no training over several processes; use BatchNorm1d, BatchNorm2d or BatchNorm3d"),
     (
         "nn",
@@ -170,11 +176,6 @@ _GROUPS: list[tuple[str, str, str]] = [
     ("", "lstsq", "PyTorch has removed it; use linalg.lstsq"),
     ("", "matrix_rank", "PyTorch has removed it; use linalg.matrix_rank"),
     ("", "solve", "PyTorch has removed it; use linalg.solve"),
-    (
-        "",
-        "save load",
-        "not here yet: numpy.savez(path, **{k: v.numpy() for k, v in model.state_dict().items()}) and load_state_dict",
-    ),
     (",Tensor", "slice_inverse", "it is a helper of PyTorch's compiler; use slice_scatter"),
     ("Tensor", "as_subclass", "tensors have no subclasses; wrap the tensor in a class of your own"),
     ("Tensor", "index", "it takes the dimension objects of functorch; use x[...] or index_select"),

@@ -128,6 +128,10 @@ class Optimizer:
                 raise ValueError(
                     f"{self._label}: {where} is the result of {p.grad_fn}; only leaf tensors can be optimized"
                 )
+            try:
+                _ = p.shape
+            except RuntimeError as error:  # of a lazy module that was not called yet
+                raise ValueError(f"{self._label}: {where} cannot be optimized: {error}") from None
             if id(p) in known:
                 raise ValueError(f"{self._label}: {where} is given more than once")
             known.add(id(p))

@@ -9,7 +9,8 @@ from chainrule.autograd import refusals
 
 pytestmark = pytest.mark.host
 PLACES = {
-    "": cr, "nn": cr.nn, "nn.functional": cr.nn.functional, "fft": cr.fft, "linalg": cr.linalg, "special": cr.special,
+    "": cr, "nn.Module": cr.nn.Module(), "nn": cr.nn, "nn.functional": cr.nn.functional, "fft": cr.fft,
+    "linalg": cr.linalg, "special": cr.special,
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """PyTorch's own database of sample arguments for its layers, run through both libraries.
 
-``module_db`` of ``torch.testing`` gives, for each layer, arguments of its constructor and of its forward. Both build it, ours takes over PyTorch's state dict, and what comes out, goes back and is remembered is compared.
+``module_db`` of ``torch.testing`` gives, for each layer, arguments of its constructor and of its forward. Both
+libraries build it, ours takes over PyTorch's state dict, and what comes out, goes back and is remembered is compared.
 """
 
 from __future__ import annotations
