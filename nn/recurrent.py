@@ -14,8 +14,8 @@ from chainrule.autograd.tensor import Tensor
 from chainrule.nn import functional as F  # noqa: F401  (declares the functions used below)
 from chainrule.nn import init
 from chainrule.nn.module import Module
+from chainrule.nn.packed_sequence import PackedSequence, permuted
 from chainrule.nn.parameter import Parameter
-from chainrule.nn.utils.rnn import PackedSequence, permuted
 
 #: rows of the weights for each hidden feature
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}

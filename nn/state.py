@@ -7,9 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from chainrule.autograd.creation import tensor
+from chainrule.autograd.foreign import host_array
 from chainrule.autograd.modes import no_grad
 from chainrule.autograd.node import HookDict, RemovableHandle, add_hook
 from chainrule.autograd.tensor import Tensor
@@ -258,7 +257,7 @@ def _value(label: str, name: str, value: Any) -> Tensor:
         return value.detach()
     try:
         if isinstance(value, (int, float)) or hasattr(value, "__array__"):
-            return tensor(np.asarray(value), device="cpu")
+            return tensor(host_array(value), device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{label}: {name!r} cannot be read as a tensor: {error}") from None
     raise TypeError(f"{label}: {name!r} must be a tensor or an array, got {type(value).__name__}")
@@ -356,3 +355,23 @@ def _prefix_hint(own: list[str], given: list[str]) -> list[str]:
         if found and prefix and {prefix + name for name in shorter} == set(longer):
             return [f"  all names match if you {what} the prefix {prefix!r}"]
     return []
+
+
+def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
+    """Take ``prefix`` off the names of a state dict that have it, in place.
+
+    Example:
+        >>> from chainrule.nn.modules.utils import consume_prefix_in_state_dict_if_present
+        >>> state = {"module.weight": 1, "bias": 2}
+        >>> consume_prefix_in_state_dict_if_present(state, "module.")
+        >>> state
+        {'bias': 2, 'weight': 1}
+    """
+    for name in [n for n in state_dict if n.startswith(prefix)]:
+        state_dict[name[len(prefix) :]] = state_dict.pop(name)
+    metadata = getattr(state_dict, "_metadata", None)
+    for name in list(metadata or ()):
+        if name == prefix.rstrip("."):
+            metadata[""] = metadata.pop(name)
+        elif name.startswith(prefix):
+            metadata[name[len(prefix) :]] = metadata.pop(name)
