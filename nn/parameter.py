@@ -95,7 +95,7 @@ class UninitializedTensorMixin(Tensor):
         self._dtype, self._wants_grad = like.dtype, bool(requires_grad)
 
     @property
-    def _data(self) -> NoReturn:  # type: ignore[override]
+    def _data(self) -> NoReturn:
         # read by whatever uses the elements
         raise ValueError(
             f"this {type(self).__name__} has no shape and no elements yet; call the module that it belongs to once, "
@@ -199,7 +199,8 @@ class UninitializedTensorMixin(Tensor):
         if requires_grad:
             self.requires_grad_()
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    # mypy drops the names of a dunder method's parameters, and then finds that this one is missing
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"<{type(self).__name__}>"
 
     def __deepcopy__(self: U, memo: dict[int, Any]) -> U:
