@@ -113,8 +113,8 @@ def test_every_name_and_signature(name):
 def test_older_names(name):
     arguments = {"constant": (0.5,), "sparse": (0.1,)}.get(name, ())
     shape = (2, 3, 3) if name == "dirac" else (3, 3)
+    cr.manual_seed(0)
     with pytest.warns(FutureWarning, match=f"nn.init.{name} is deprecated; use nn.init.{name}_") as told:
-        cr.manual_seed(0)
         ours = getattr(init, name)(cr.empty(*shape), *arguments)
     assert told[0].filename == __file__
     cr.manual_seed(0)
