@@ -80,7 +80,7 @@ class RMSNorm(Module):
         >>> import chainrule as cr
         >>> from chainrule import nn
         >>> nn.RMSNorm(2)(cr.tensor([2.0, -2.0])).detach()
-        tensor([ 1.0000, -1.0000])
+        tensor([ 1., -1.])
     """
 
     weight: Parameter | None
