@@ -143,6 +143,27 @@ _GROUPS: list[tuple[str, str, str]] = [
         "grouped_mm scaled_mm scaled_grouped_mm",
         "it multiplies 8-bit floats on a GPU; use matmul",
     ),
+    (
+        "nn",
+        "DataParallel parallel",
+        "there is no training over several devices at once; move the model to one with .to(device)",
+    ),
+    ("nn.Module", "ipu xpu mtia", "it belongs to a device that is not supported; devices are cpu and cuda"),
+    (
+        "nn.Module",
+        "share_memory",
+        "a tensor's memory is not shared between processes; send state_dict() or its arrays to the other process",
+    ),
+    ("nn", "SyncBatchNorm", "there is no training over several processes; use BatchNorm1d, BatchNorm2d or BatchNorm3d"),
+    (
+        "nn",
+        "intrinsic qat quantizable quantized",
+        "there are no quantised layers; compute in float32, or store integers and a scale of your own",
+    ),
+    ("nn", "Container", "PyTorch has deprecated it; use Sequential, ModuleList or ModuleDict"),
+    ("nn", "factory_kwargs common_types", "it is a helper inside PyTorch; give device= and dtype= to the layer"),
+    ("nn", "attention", "scaled_dot_product_attention chooses its kernel itself; use nn.functional's"),
+    ("nn", "grad", "the gradient of a convolution comes from autograd.grad"),
     ("fft, special", "Tensor", "PyTorch's module merely imports it; use chainrule.Tensor"),
     (
         "",

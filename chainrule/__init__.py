@@ -82,6 +82,7 @@ from chainrule.version import __version__ as __version__
 
 if _TYPE_CHECKING:
     from chainrule import array_api as array_api
+    from chainrule import distributions as distributions
     from chainrule import func as func
     from chainrule.autograd.drawing import draw as draw
     from chainrule.autograd.drawing import draw_text as draw_text
@@ -101,7 +102,8 @@ _refusals.refuse_methods(Tensor)
 
 #: what many programs never use is imported when it is first named: modules, and names with their modules
 _LATER = {
-    "array_api": "", "func": "", "draw": "autograd.drawing", "draw_text": "autograd.drawing",
+    "array_api": "", "distributions": "", "estimators": "", "func": "",
+    "draw": "autograd.drawing", "draw_text": "autograd.drawing",
     "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
     "load": "saving", "save": "saving",
 }  # fmt: skip

@@ -268,9 +268,11 @@ def _load_all(label: str, targets: list[tuple[str, _Access, Any]]) -> None:
     before: list[tuple[_Access, Any]] = []
     current = ""
     try:
-        for current, access, state in targets:
+        for name, access, state in targets:
+            current = name
             access.check(state)
-        for current, access, state in targets:
+        for name, access, state in targets:
+            current = name
             before.append((access, copy.deepcopy(access.get())))
             access.put(state)
     except Exception as error:
