@@ -89,6 +89,8 @@ if _TYPE_CHECKING:
     from chainrule.autograd.explain import explain as explain
     from chainrule.autograd.vmap import vmap as vmap
     from chainrule.autograd.why import why_no_grad as why_no_grad
+    from chainrule.saving import load as load
+    from chainrule.saving import save as save
 
 # log(0) is -inf and 0/0 is NaN without a word, as in PyTorch; for other users of NumPy nothing changes.
 _warnings.filterwarnings(
@@ -103,6 +105,7 @@ _LATER = {
     "array_api": "", "distributions": "", "estimators": "", "func": "",
     "draw": "autograd.drawing", "draw_text": "autograd.drawing",
     "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
+    "load": "saving", "save": "saving",
 }  # fmt: skip
 
 

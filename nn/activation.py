@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from chainrule.autograd.creation import full
@@ -206,6 +207,8 @@ class GELU(Module):
 class Hardtanh(Module):
     """``x`` limited to [min_val, max_val], elementwise.
 
+    Raises ValueError unless ``min_val`` is less than ``max_val``; min_value and max_value are their older names.
+
     Example:
         >>> import chainrule as cr
         >>> from chainrule import nn
@@ -213,8 +216,21 @@ class Hardtanh(Module):
         tensor([-1.0000,  0.5000])
     """
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+    def __init__(
+        self,
+        min_val: float = -1.0,
+        max_val: float = 1.0,
+        inplace: bool = False,
+        min_value: float | None = None,
+        max_value: float | None = None,
+    ) -> None:
         super().__init__()
+        if min_value is not None or max_value is not None:
+            warnings.warn("Hardtanh: min_value and max_value are now min_val and max_val", FutureWarning, stacklevel=2)
+            min_val = min_val if min_value is None else min_value
+            max_val = max_val if max_value is None else max_value
+        if not min_val < max_val:
+            raise ValueError(f"Hardtanh: min_val must be less than max_val, got {min_val} and {max_val}")
         self.min_val = min_val
         self.max_val = max_val
         self.inplace = inplace
@@ -352,69 +368,6 @@ class Softsign(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softsign(input)
-
-
-class Softmax(Module):
-    """``exp(x) / sum(exp(x))`` along ``dim``.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn
-        >>> nn.Softmax(dim=0)(cr.tensor([0.0, 0.0]))
-        tensor([0.5000, 0.5000])
-    """
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class Softmin(Module):
-    """``softmax(-x)`` along ``dim``.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn
-        >>> nn.Softmin(dim=0)(cr.tensor([0.0, 0.0]))
-        tensor([0.5000, 0.5000])
-    """
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.softmin(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
-
-
-class LogSoftmax(Module):
-    """``log(softmax(x))`` along ``dim``, without overflow.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn
-        >>> nn.LogSoftmax(dim=0)(cr.tensor([0.0, 0.0]))
-        tensor([-0.6931, -0.6931])
-    """
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, self.dim)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}"
 
 
 class PReLU(Module):

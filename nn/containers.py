@@ -8,12 +8,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
-from chainrule.autograd.tensor import Tensor
 from chainrule.nn.module import Module
-from chainrule.nn.parameter import Parameter
 
 
-def _position(caller: str, index: Any, length: int) -> int:
+def position(caller: str, index: Any, length: int) -> int:
+    """A list index counted from 0. Raises IndexError where there is no such element."""
     i = operator.index(index)
     if not -length <= i < length:
         raise IndexError(f"{caller}: index {i} is out of range for length {length}")
@@ -56,14 +55,14 @@ class Sequential(Module):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(OrderedDict(list(self._modules.items())[index]))  # type: ignore[arg-type]
-        return list(self._modules.values())[_position("Sequential", index, len(self))]
+        return list(self._modules.values())[position("Sequential", index, len(self))]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        self.__setattr__(list(self._modules)[_position("Sequential", index, len(self))], module)
+        self.__setattr__(list(self._modules)[position("Sequential", index, len(self))], module)
 
     def __delitem__(self, index: int | slice) -> None:
         names = list(self._modules)
-        for name in names[index] if isinstance(index, slice) else [names[_position("Sequential", index, len(self))]]:
+        for name in names[index] if isinstance(index, slice) else [names[position("Sequential", index, len(self))]]:
             del self._modules[name]
         self._modules = dict(zip(map(str, itertools.count()), self._modules.values()))
 
@@ -78,16 +77,49 @@ class Sequential(Module):
         self.add_module(str(len(self)), module)
         return self
 
+    def pop(self, key: int | slice) -> Module:
+        """Remove a module, or a slice of them, and return it."""
+        found = self[key]
+        del self[key]
+        return found
+
     def insert(self, index: int, module: Module) -> Sequential:
         """Add a module before position ``index``; returns the container."""
         self._modules = _inserted("Sequential", self._modules, index, module)
         return self
 
-    def extend(self, modules: Iterable[Module]) -> Sequential:
+    def extend(self, sequential: Iterable[Module]) -> Sequential:
         """Add modules at the end; returns the container."""
-        for module in list(modules):
+        for module in list(sequential):
             self.append(module)
         return self
+
+    def __add__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            raise ValueError(f"Sequential: only another Sequential can be added, got {type(other).__name__}")
+        return Sequential(*self, *other)
+
+    def __iadd__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            raise ValueError(f"Sequential: only another Sequential can be added, got {type(other).__name__}")
+        return self.extend(other)
+
+    def __mul__(self, other: int) -> Sequential:
+        return Sequential(*list(self) * _times(other))
+
+    def __rmul__(self, other: int) -> Sequential:
+        return self * other
+
+    def __imul__(self, other: int) -> Sequential:
+        return self.extend(list(self) * (_times(other) - 1))
+
+
+def _times(count: Any) -> int:
+    if not isinstance(count, int):
+        raise TypeError(f"Sequential: it can be multiplied by an int, got {type(count).__name__}")
+    if count <= 0:
+        raise ValueError(f"Sequential: it can be multiplied by a positive int, got {count}")
+    return count
 
 
 def _inserted(caller: str, modules: dict[str, Module | None], index: int, module: Any) -> dict[str, Module | None]:
@@ -95,6 +127,11 @@ def _inserted(caller: str, modules: dict[str, Module | None], index: int, module
         raise TypeError(f"{caller}.insert: expected a Module, got {type(module).__name__}")
     if not -len(modules) <= index <= len(modules):
         raise IndexError(f"{caller}.insert: index {index} is out of range for length {len(modules)}")
+    if list(modules) != [str(i) for i in range(len(modules))]:
+        raise KeyError(
+            f"{caller}.insert: the modules have names ({', '.join(modules)}) that numbers would replace; make a new "
+            f"{caller} of an OrderedDict"
+        )
     values = list(modules.values())
     values.insert(index, module)
     return {str(i): m for i, m in enumerate(values)}
@@ -125,14 +162,14 @@ class ModuleList(Module):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(list(self._modules.values())[index])  # type: ignore[arg-type]
-        return list(self._modules.values())[_position("ModuleList", index, len(self))]
+        return list(self._modules.values())[position("ModuleList", index, len(self))]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        self.__setattr__(str(_position("ModuleList", index, len(self))), module)
+        self.__setattr__(str(position("ModuleList", index, len(self))), module)
 
     def __delitem__(self, index: int | slice) -> None:
         names = list(self._modules)
-        for name in names[index] if isinstance(index, slice) else [names[_position("ModuleList", index, len(self))]]:
+        for name in names[index] if isinstance(index, slice) else [names[position("ModuleList", index, len(self))]]:
             del self._modules[name]
         self._modules = {str(i): m for i, m in enumerate(self._modules.values())}
 
@@ -142,6 +179,9 @@ class ModuleList(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())  # type: ignore[arg-type]
 
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *other])
+
     def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
         return self.extend(modules)
 
@@ -149,6 +189,12 @@ class ModuleList(Module):
         """Add a module at the end; returns the list."""
         self.add_module(str(len(self)), module)
         return self
+
+    def pop(self, key: int | slice) -> Module | ModuleList:
+        """Remove a module, or a slice of them, and return it."""
+        found = self[key]
+        del self[key]
+        return found
 
     def insert(self, index: int, module: Module) -> None:
         """Add a module before position ``index``."""
@@ -240,53 +286,3 @@ class ModuleDict(Module):
             modules = dict(modules.items())
         for key, module in modules.items() if isinstance(modules, Mapping) else modules:
             self[key] = module
-
-
-class ParameterList(Module):
-    """A list of parameters, which count as the model's; tensors become parameters.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn
-        >>> len(nn.ParameterList([cr.zeros(2), cr.zeros(3)]))
-        2
-    """
-
-    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
-        super().__init__()
-        if values is not None:
-            self.extend(values)
-
-    def __getitem__(self, index: int) -> Parameter:
-        return list(self._parameters.values())[_position("ParameterList", index, len(self))]  # type: ignore[return-value]
-
-    def __setitem__(self, index: int, value: Tensor) -> None:
-        setattr(self, str(_position("ParameterList", index, len(self))), _parameter(value))
-
-    def __len__(self) -> int:
-        return len(self._parameters)
-
-    def __iter__(self) -> Iterator[Parameter]:
-        return iter(self._parameters.values())  # type: ignore[arg-type]
-
-    def append(self, value: Tensor) -> ParameterList:
-        """Add a parameter at the end; returns the list."""
-        self.register_parameter(str(len(self)), _parameter(value))
-        return self
-
-    def extend(self, values: Iterable[Tensor]) -> ParameterList:
-        """Add parameters at the end; returns the list."""
-        for value in list(values):
-            self.append(value)
-        return self
-
-    def extra_repr(self) -> str:
-        return "\n".join(
-            f"({name}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
-            for name, p in self._parameters.items()
-            if p is not None
-        )
-
-
-def _parameter(value: Tensor) -> Parameter:
-    return value if isinstance(value, Parameter) else Parameter(value)

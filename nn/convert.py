@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from chainrule.autograd import dtypes
+from chainrule.autograd.functions import empty_like
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
 
@@ -22,9 +23,9 @@ class Convertible:
 
         def modules(self) -> Iterator[Module]: ...
 
-    def _apply(self: M, fn: Callable[[Tensor], Tensor]) -> M:
+    def _apply(self: M, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> M:
         """Replace what every parameter, gradient and buffer holds by ``fn`` of it."""
-        for module in self.modules():
+        for module in self.modules() if recurse else [cast("Module", self)]:
             for parameter in module._parameters.values():
                 if parameter is None:
                     continue
@@ -63,6 +64,26 @@ class Convertible:
             return t.to(device=target, dtype=wanted if floating else None)
 
         return self._apply(convert)
+
+    def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
+        """Move to a device without the values: parameters and buffers hold what happens to be in memory.
+
+        Args:
+            device: where to; None for where they are.
+            recurse: the modules in this one too.
+
+        Example:
+            >>> from chainrule import nn
+            >>> nn.Linear(2, 3).to_empty(device="cpu").weight.shape
+            (3, 2)
+        """
+        target = None if device is None else Device(device)
+        return self._apply(lambda t: empty_like(t, device=target), recurse)
+
+    def type(self: M, dst_type: Any) -> M:
+        """Convert all parameters and buffers, those of integers too, to a dtype; returns the module."""
+        wanted = dtypes.as_dtype(dst_type)
+        return self._apply(lambda t: t.to(wanted))
 
     def cpu(self: M) -> M:
         """Move to the CPU; returns the module."""

@@ -1,19 +1,29 @@
-"""The part of ``Module.__call__`` that runs only when a module has hooks or the graph is being recorded."""
+"""The part of ``Module.__call__`` that runs only when there are hooks or the graph is being recorded."""
 
 from __future__ import annotations
 
-import functools
+import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from chainrule.autograd.function import Function
 from chainrule.autograd.modes import mode
-from chainrule.autograd.node import HookDict, RemovableHandle
+from chainrule.autograd.node import HookDict
 from chainrule.autograd.runtime import tracer
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn.locate import name_in
 
 if TYPE_CHECKING:
     from chainrule.nn.module import Module
+
+#: hooks of all modules, by the name of the attribute that holds a single module's
+EVERYWHERE: dict[str, HookDict] = {
+    name: HookDict()
+    for name in ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks", "_old_hooks")
+}
+
+#: hooks that see each parameter, buffer or module that any module registers, by the name of the registry
+REGISTRATIONS: dict[str, HookDict] = {name: HookDict() for name in ("_parameters", "_buffers", "_modules")}
 
 
 class PathPart(str):
@@ -39,32 +49,68 @@ def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         stack.pop()
 
 
+def _hooks(module: Module, name: str) -> list[tuple[int, Any]]:
+    """The hooks of all modules, then this module's, with their numbers."""
+    return [*EVERYWHERE[name].items(), *getattr(module, name).items()]
+
+
 def _call_hooked(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    for hook, with_kwargs in list(module._forward_pre_hooks.values()):
-        changed = hook(module, args, kwargs) if with_kwargs else hook(module, args)
-        if changed is None:
-            continue
-        if with_kwargs:
-            if not (isinstance(changed, tuple) and len(changed) == 2):
-                raise RuntimeError(
-                    f"{type(module).__name__}: a forward pre-hook with kwargs must return None or (args, kwargs), got "
-                    f"{type(changed).__name__}"
-                )
-            args, kwargs = changed
-        else:
-            args = changed if isinstance(changed, tuple) else (changed,)
-    backward = _BackwardHooks(module) if module._backward_hooks and mode.enabled else None
-    if backward is not None:
-        args = backward.watch_inputs(args)
-    output = module.forward(*args, **kwargs)
-    for hook, with_kwargs in list(module._forward_hooks.values()):
-        changed = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
-        if changed is not None:
-            output = changed
-    return output if backward is None else backward.watch_output(output)
+    done: set[int] = set()  # numbers of the forward hooks that have run
+    output = None
+    try:
+        for _, (hook, with_kwargs) in _hooks(module, "_forward_pre_hooks"):
+            changed = hook(module, args, kwargs) if with_kwargs else hook(module, args)
+            if changed is None:
+                continue
+            if with_kwargs:
+                if not (isinstance(changed, tuple) and len(changed) == 2):
+                    raise RuntimeError(
+                        f"{type(module).__name__}: a forward pre-hook with kwargs must return None or (args, kwargs), "
+                        f"got {type(changed).__name__}"
+                    )
+                args, kwargs = changed
+            else:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        backward = _BackwardHooks.of(module) if mode.enabled else None
+        if backward is not None:
+            args = backward.watch_inputs(args)
+        output = module.forward(*args, **kwargs)
+        for number, (hook, with_kwargs, _) in _hooks(module, "_forward_hooks"):
+            done.add(number)
+            changed = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
+            if changed is not None:
+                output = changed
+        if backward is not None:
+            output = backward.watch_output(output)
+        _watch_node(module, output)
+        return output
+    except Exception:
+        # hooks with always_call=True run even so; what they return is of no use, and the first error is the one to see
+        for number, (hook, with_kwargs, always) in _hooks(module, "_forward_hooks"):
+            if always and number not in done:
+                try:
+                    _ = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
+                except Exception as error:
+                    name = type(module).__name__
+                    warnings.warn(f"{name}: a forward hook with always_call=True raised too: {error}", stacklevel=3)
+        raise
 
 
-class _Gate(Function):
+def _watch_node(module: Module, output: Any) -> None:
+    """Put the hooks of ``register_backward_hook`` on the node that made the first tensor of the output."""
+    hooks = [hook for _, hook in _hooks(module, "_old_hooks")]
+    while hooks and output is not None and not isinstance(output, Tensor):
+        output = next(iter(output.values() if isinstance(output, dict) else output), None)
+    if hooks and output is not None and output.grad_fn is not None:
+        for hook in hooks:
+            output.grad_fn.register_hook(_with_module(hook, module))
+
+
+def _with_module(hook: Callable[..., Any], module: Module) -> Callable[..., Any]:
+    return lambda *grads: hook(module, *grads)
+
+
+class _InputGate(Function):
     """Passes the inputs of a call on; its backward is where the gradients of all of them are known."""
 
     @staticmethod
@@ -77,63 +123,105 @@ class _Gate(Function):
         return (None, *ctx.watcher.run(grads))
 
 
-class _BackwardHooks:
-    """Collects the gradients of one call's inputs and outputs, then runs the module's backward hooks."""
+class _OutputGate(Function):
+    """Passes the outputs of a call on; its backward is where the gradients of all of them are known."""
 
-    def __init__(self, module: Module) -> None:
+    @staticmethod
+    def forward(ctx: Any, watcher: Any, *tensors: Any) -> Any:
+        ctx.watcher = watcher
+        ctx.set_materialize_grads(False)
+        return tuple([t.clone() for t in tensors])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return (None, *ctx.watcher.outputs_arrived(grads))
+
+
+class _BackwardHooks:
+    """Collects the gradients of one call's inputs and outputs, and runs the module's backward hooks on them."""
+
+    @staticmethod
+    def of(module: Module) -> _BackwardHooks | None:
+        """The hooks of a module that is about to be called; None where it has none."""
+        before, after = _hooks(module, "_backward_pre_hooks"), _hooks(module, "_backward_hooks")
+        return _BackwardHooks(module, [h for _, h in before], [h for _, h in after]) if before or after else None
+
+    def __init__(self, module: Module, before: list[Any], after: list[Any]) -> None:
         self.module = module
-        self.positions: list[int] = []  # of the inputs that have a gradient
-        self.count = 0
-        self.grad_outputs: list[Tensor | None] = []
-        self.missing = 0  # outputs whose gradient has not arrived yet
+        self.before = before
+        self.after = after
+        self.count = 0  # of the inputs
+        self.inputs: list[int] = []  # positions of those that have a gradient
+        self.outputs: list[int] = []
+        self.grad_output: tuple[Any, ...] = ()
 
     def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments, with those that need a gradient passed through a gate."""
         self.count = len(args)
-        self.positions = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
-        if not self.positions:
-            return args
-        passed = _Gate.apply(self, *[args[i] for i in self.positions])
-        watched = list(args)
-        for i, t in zip(self.positions, passed if isinstance(passed, tuple) else (passed,), strict=True):
-            watched[i] = t
-        return tuple(watched)
+        args, self.inputs = self._passed(_InputGate, args)
+        return args
 
     def watch_output(self, output: Any) -> Any:
-        outputs = output if isinstance(output, tuple) else (output,)
-        self.grad_outputs = [None] * len(outputs)
-        for i, t in enumerate(outputs):
-            if isinstance(t, Tensor) and t.requires_grad:
-                t.register_hook(functools.partial(self._output_arrived, i))
-                self.missing += 1
-        return output
+        """The output, likewise; what is neither a tensor nor a tuple is not watched, as in PyTorch."""
+        if isinstance(output, Tensor):
+            passed, self.outputs = self._passed(_OutputGate, (output,))
+            self.grad_output = (None,)
+            return passed[0]
+        if type(output) is not tuple:
+            return output
+        self.grad_output = (None,) * len(output)
+        passed, self.outputs = self._passed(_OutputGate, output)
+        return passed
 
-    def _output_arrived(self, i: int, g: Tensor) -> None:
-        self.grad_outputs[i] = g
-        self.missing -= 1
-        if not self.missing and not self.positions:  # no input will come: the outputs are all there is
+    def _passed(self, gate: type[Function], values: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int]]:
+        positions = [i for i, a in enumerate(values) if isinstance(a, Tensor) and a.requires_grad]
+        if not positions:
+            return values, positions
+        passed = gate.apply(self, *[values[i] for i in positions])
+        watched = list(values)
+        for i, t in zip(positions, passed if isinstance(passed, tuple) else (passed,), strict=True):
+            watched[i] = t
+        return tuple(watched), positions
+
+    def outputs_arrived(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The gradients of the outputs, as the pre-hooks leave them; the hooks follow if no input will come."""
+        found: list[Any] = [None] * len(self.grad_output)
+        for i, g in zip(self.outputs, grads, strict=True):
+            found[i] = g
+        grad_output = tuple(found)
+        for hook in self.before:
+            grad_output = self._replaced(hook(self.module, grad_output), grad_output, "pre-hook", "output")
+        self.grad_output = grad_output
+        if not self.inputs:
             self.run(())
+        return tuple([grad_output[i] for i in self.outputs])
 
     def run(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        grad_input: Any = [None] * self.count
-        for i, g in zip(self.positions, grads, strict=True):
-            grad_input[i] = g
-        grad_input = tuple(grad_input)
-        for hook in list(self.module._backward_hooks.values()):
-            changed = hook(self.module, grad_input, tuple(self.grad_outputs))
-            if changed is not None:
-                grad_input = changed if isinstance(changed, tuple) else (changed,)
-                if len(grad_input) != self.count:
-                    raise RuntimeError(
-                        f"{type(self.module).__name__}: a backward hook must return None or {self.count} gradients, "
-                        f"one for each input, got {len(grad_input)}"
-                    )
-        return tuple([grad_input[i] for i in self.positions])
+        """The gradients of the inputs, as the hooks leave them."""
+        found: list[Any] = [None] * self.count
+        for i, g in zip(self.inputs, grads, strict=True):
+            found[i] = g
+        grad_input = tuple(found)
+        for hook in self.after:
+            changed = hook(self.module, grad_input, self.grad_output)
+            grad_input = self._replaced(changed, grad_input, "hook", "input")
+        return tuple([grad_input[i] for i in self.inputs])
+
+    def _replaced(self, changed: Any, before: tuple[Any, ...], kind: str, what: str) -> tuple[Any, ...]:
+        if changed is None:
+            return before
+        changed = changed if isinstance(changed, tuple) else (changed,)
+        if len(changed) != len(before):
+            raise RuntimeError(
+                f"{type(self.module).__name__}: a backward {kind} must return None or {len(before)} gradients, one for "
+                f"each {what}, got {len(changed)}"
+            )
+        return changed
 
 
-def add(hooks: HookDict, hook: Any, prepend: bool) -> RemovableHandle:
-    """Register ``hook`` at the end, or at the beginning, of ``hooks``."""
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    if prepend:
-        hooks.move_to_end(handle.id, last=False)
-    return handle
+def registered(module: Module, registry: str, name: str, value: Any) -> Any:
+    """What is registered in the place of ``value``, after the hooks of all registrations."""
+    for hook in list(REGISTRATIONS[registry].values()):
+        changed = hook(module, name, value)
+        value = value if changed is None else changed
+    return value

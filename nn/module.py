@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from chainrule.autograd.node import HookDict, Leaf, RemovableHandle
+from chainrule.autograd import refusals as _refusals
+from chainrule.autograd.node import Leaf
 from chainrule.autograd.runtime import tracer
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import hooks as _hooks
-from chainrule.nn import state as _state
 from chainrule.nn.convert import Convertible
+from chainrule.nn.hook_registration import Hookable
 from chainrule.nn.locate import add_path
 from chainrule.nn.parameter import Buffer, Parameter
-from chainrule.nn.state import IncompatibleKeys
+from chainrule.nn.state import Stateful
 
 M = TypeVar("M", bound="Module")
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 
 
-class Module(Convertible):
+class Module(Hookable, Stateful, Convertible):
     """Base of all layers and models: keeps track of the parameters, buffers and modules assigned to it.
 
     A subclass calls ``super().__init__()``, assigns its parts as attributes, and defines ``forward``.
@@ -44,18 +44,16 @@ class Module(Convertible):
     """
 
     training: bool
+    #: PyTorch's switches for subclasses; here they have no effect
+    call_super_init = False
+    dump_patches = False
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
-    _non_persistent: set[str]
-    # made on an instance when its first hook is registered; `_hooked` sends its calls through nn/hooks.py
-    _hooked = False
-    _forward_hooks: Mapping[int, Any] = {}
-    _forward_pre_hooks: Mapping[int, Any] = {}
-    _backward_hooks: Mapping[int, Any] = {}
+    _non_persistent_buffers_set: set[str]
 
     def __init__(self) -> None:
-        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={}, _non_persistent=set())
+        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={}, _non_persistent_buffers_set=set())
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; subclasses define it. Raises NotImplementedError here."""
@@ -85,7 +83,7 @@ class Module(Convertible):
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             self._forget(name, "_modules")
-            self._modules[name] = value
+            self._modules[name] = _hooks.registered(self, "_modules", name, value)
         elif isinstance(value, Buffer) and name not in self._buffers:
             self._forget(name, "_buffers")
             self.register_buffer(name, value, value.persistent)
@@ -108,7 +106,7 @@ class Module(Convertible):
             if registry != keep:
                 self.__dict__[registry].pop(name, None)
         if keep != "_buffers":
-            self._non_persistent.discard(name)
+            self._non_persistent_buffers_set.discard(name)
 
     def __getattr__(self, name: str) -> Any:
         # reached only for names that are no ordinary attributes
@@ -121,13 +119,17 @@ class Module(Convertible):
                 return own["_modules"][name]
             if name in own["_buffers"]:
                 return own["_buffers"][name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        reason = _refusals.table()["nn.Module"].get(name)
+        what = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if reason is not None:
+            what = f"chainrule.nn.Module has no {name!r}, which PyTorch's has: {reason}"
+        raise AttributeError(what, name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:
         for registry in _REGISTRIES:
             if name in self.__dict__.get(registry, ()):
                 del self.__dict__[registry][name]
-                self._non_persistent.discard(name)
+                self._non_persistent_buffers_set.discard(name)
                 return
         object.__delattr__(self, name)
 
@@ -150,7 +152,7 @@ class Module(Convertible):
             raise ValueError(
                 f"{type(self).__name__}.{name}: a parameter must be a leaf, this one was computed by {param.grad_fn}"
             )
-        self._parameters[name] = param
+        self._parameters[name] = _hooks.registered(self, "_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that moves with the module and is no parameter; in the state dict only when ``persistent``.
@@ -160,8 +162,8 @@ class Module(Convertible):
         self._check_name(name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(f"{type(self).__name__}.{name}: expected a Tensor or None, got {type(tensor).__name__}")
-        self._buffers[name] = tensor
-        (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
+        self._buffers[name] = _hooks.registered(self, "_buffers", name, tensor)
+        (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Add a child module under ``name``; None reserves the name.
@@ -171,7 +173,7 @@ class Module(Convertible):
         self._check_name(name, "_modules")
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__}.{name}: expected a Module or None, got {type(module).__name__}")
-        self._modules[name] = module
+        self._modules[name] = _hooks.registered(self, "_modules", name, module)
 
     add_module = register_module
 
@@ -266,6 +268,33 @@ class Module(Convertible):
             module = found
         return module
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put ``module`` in the place with the dotted name ``target``, of a module that is there already.
+
+        Args:
+            strict: there must be a module in that place already.
+
+        Raises:
+            ValueError: ``target`` is empty, or ``module`` is no Module.
+            AttributeError: a module on the way is not there, or with ``strict`` the last one.
+
+        Example:
+            >>> from chainrule import nn
+            >>> net = nn.Sequential(nn.Sequential(nn.ReLU()))
+            >>> net.set_submodule("0.0", nn.Tanh())
+            >>> net.get_submodule("0.0")
+            Tanh()
+        """
+        if not target:
+            raise ValueError("set_submodule: the name of the module is empty")
+        if not isinstance(module, Module):
+            raise ValueError(f"set_submodule: expected a Module for {target!r}, got {type(module).__name__}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict or hasattr(parent, name):
+            parent.get_submodule(name)  # it must be there, and be a module
+        setattr(parent, name, module)
+
     def _get_member(self, target: str, registry: str, kind: str) -> Any:
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
@@ -290,43 +319,6 @@ class Module(Convertible):
 
     # ---- state ------------------------------------------------------------------------------------------------------
 
-    def state_dict(
-        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> OrderedDict[str, Tensor]:
-        """Parameters and persistent buffers by dotted name, sharing the module's memory.
-
-        Args:
-            destination: a dict to fill and return.
-            prefix: put in front of every name.
-            keep_vars: the parameters themselves instead of detached tensors.
-        """
-        result = OrderedDict() if destination is None else destination
-        for name, (_, _, t) in _state.own_entries(self).items():
-            result[prefix + name] = t if keep_vars else t.detach()
-        return result
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
-        """Copy the values of a state dict (tensors or NumPy arrays) into the parameters and buffers of those names.
-
-        Args:
-            strict: names that only one side has are an error.
-            assign: take the tensors themselves instead of copying their values.
-
-        Returns:
-            the names that only one side has.
-
-        Raises:
-            RuntimeError: names (if ``strict``) or shapes differ; it lists them, and nothing was changed.
-
-        Example:
-            >>> from chainrule import nn
-            >>> nn.Linear(2, 3).load_state_dict(nn.Linear(2, 3).state_dict())
-            <All keys matched successfully>
-        """
-        return _state.load(self, state_dict, strict, assign)
-
     def train(self: M, mode: bool = True) -> M:
         """Switch this module and all in it to training (or evaluation) behaviour; returns it."""
         if not isinstance(mode, bool):
@@ -340,6 +332,9 @@ class Module(Convertible):
         """Switch to evaluation behaviour: dropout off, batch norm by running statistics; returns the module."""
         return self.train(False)
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Does nothing, whatever the arguments: there is no compiler here, and the results of one are the same."""
+
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Freeze (False) or unfreeze all parameters; returns the module."""
         for parameter in self.parameters():
@@ -349,39 +344,6 @@ class Module(Convertible):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
         clear_grads(self.parameters(), set_to_none)
-
-    # ---- hooks ------------------------------------------------------------------------------------------------------
-
-    def _hook_dict(self, name: str) -> HookDict:
-        if name not in self.__dict__:
-            self.__dict__[name] = HookDict()
-        self.__dict__["_hooked"] = True
-        return self.__dict__[name]
-
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Call ``hook(module, args)`` before each ``forward``; what it returns replaces the arguments.
-
-        With ``with_kwargs`` it is ``hook(module, args, kwargs)``, which returns None or ``(args, kwargs)``.
-        """
-        return _hooks.add(self._hook_dict("_forward_pre_hooks"), (hook, with_kwargs), prepend)
-
-    def register_forward_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after each ``forward``; what it returns replaces the output.
-
-        With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``.
-        """
-        return _hooks.add(self._hook_dict("_forward_hooks"), (hook, with_kwargs), prepend)
-
-    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Call ``hook(module, grad_input, grad_output)`` once the gradients of a call's inputs are known.
-
-        Both are tuples with None where there is no gradient; what the hook returns replaces ``grad_input``.
-        """
-        return _hooks.add(self._hook_dict("_backward_hooks"), hook, prepend)
 
     # ---- printing ---------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Batch normalisation and dropout: the layers that behave differently in training."""
+"""Batch and instance normalisation: layers that bring each channel to mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -14,21 +14,10 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 
 
-class _BatchNorm(Module):
-    """Each channel (dimension 1) brought to mean 0 and variance 1, then scaled and shifted by learnt numbers.
+class _NormBase(Module):
+    """The learnt scale and shift, and the running statistics, of batch and instance normalisation."""
 
-    In training the batch's statistics are used and running ones kept; after ``eval()`` the running ones are used.
-    Statistics are biased for the result and unbiased where they are kept, as in PyTorch.
-
-    Args:
-        num_features: the number of channels C.
-        momentum: weight of the newest batch in the running statistics; None keeps the mean over all batches.
-        affine: whether there is a learnt scale, and with ``bias`` a learnt shift.
-        track_running_stats: whether running statistics are kept; without, the batch's are always used.
-
-    Raises:
-        ValueError: the input has another number of dimensions, or one value per channel in training.
-    """
+    _version = 2  # PyTorch's: since 2 there is num_batches_tracked
 
     weight: Parameter | None
     bias: Parameter | None
@@ -79,31 +68,69 @@ class _BatchNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
-        if input.ndim not in self._dims or input.shape[1] != self.num_features:
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Raise ValueError for an input of another number of dimensions; a subclass may accept others."""
+        if input.ndim not in self._dims:
             raise ValueError(
                 f"{type(self).__name__}: expected input of shape {self._shapes} with C = {self.num_features}, got "
                 f"{tuple(input.shape)}"
             )
-        mean, var = self.running_mean, self.running_var
-        if not self.training:
-            return F.batch_norm(input, mean, var, self.weight, self.bias, mean is None, 0.0, self.eps)
-        momentum = self.momentum
-        seen = self.num_batches_tracked
-        if seen is not None:
-            if momentum is None:
-                momentum = 1.0 / (float(seen) + 1.0)
-            out = F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
-            seen._data += 1  # counted once the batch was accepted
-            bump(seen)
-            return out
-        return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
+
+    def _check_channels(self, input: Tensor, dim: int) -> None:
+        if input.shape[dim] != self.num_features:
+            raise ValueError(
+                f"{type(self).__name__}: expected input of shape {self._shapes} with C = {self.num_features}, got "
+                f"{tuple(input.shape)}"
+            )
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
+        version = local_metadata.get("version")
+        if (version is None or version < 2) and self.num_batches_tracked is not None:
+            # state dicts from before there was a count, and those that other programs wrote, lack it: ours stays
+            state_dict.setdefault(f"{prefix}num_batches_tracked", self.num_batches_tracked)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
+
+
+class _BatchNorm(_NormBase):
+    """Each channel (dimension 1) brought to mean 0 and variance 1, then scaled and shifted by learnt numbers.
+
+    In training the batch's statistics are used and running ones kept; after ``eval()`` the running ones are used.
+    Statistics are biased for the result and unbiased where they are kept, as in PyTorch.
+
+    Args:
+        num_features: the number of channels C.
+        momentum: weight of the newest batch in the running statistics; None keeps the mean over all batches.
+        affine: whether there is a learnt scale, and with ``bias`` a learnt shift.
+        track_running_stats: whether running statistics are kept; without, the batch's are always used.
+
+    Raises:
+        ValueError: the input has another number of dimensions, or one value per channel in training.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        self._check_channels(input, 1)
+        mean, var, seen = self.running_mean, self.running_var, self.num_batches_tracked
+        if not self.training:
+            # without statistics of its own the layer uses the batch's
+            batch = mean is None and var is None
+            return F.batch_norm(input, mean, var, self.weight, self.bias, batch, 0.0, self.eps)
+        if not self.track_running_stats:
+            return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.momentum is None and seen is not None:
+            momentum = 1.0 / (float(seen) + 1.0)
+        out = F.batch_norm(input, mean, var, self.weight, self.bias, True, momentum, self.eps)
+        if seen is not None:
+            seen._data += 1  # counted once the batch was accepted
+            bump(seen)
+        return out
 
 
 class BatchNorm1d(_BatchNorm):
@@ -136,27 +163,108 @@ class BatchNorm2d(_BatchNorm):
     _shapes = "(N, C, H, W)"
 
 
-class Dropout(Module):
-    """In training, elements set to 0 with probability ``p`` and the others multiplied by ``1 / (1 - p)``.
+class BatchNorm3d(_BatchNorm):
+    __doc__ = f"""Batch normalisation (Ioffe and Szegedy, 2015) of volumes (N, C, D, H, W).
 
-    Raises ValueError when ``p`` is outside [0, 1].
+    {(_BatchNorm.__doc__ or "").strip()}
 
     Example:
         >>> import chainrule as cr
         >>> from chainrule import nn
-        >>> nn.Dropout(0.5).eval()(cr.ones(2))
-        tensor([1., 1.])
+        >>> nn.BatchNorm3d(3)(cr.zeros(4, 3, 2, 2, 2)).shape
+        (4, 3, 2, 2, 2)
+    """
+    _dims = (5,)
+    _shapes = "(N, C, D, H, W)"
+
+
+class _InstanceNorm(_NormBase):
+    """Each channel of each sample brought to mean 0 and variance 1, then perhaps scaled and shifted.
+
+    Unlike batch normalisation it learns nothing and keeps nothing unless told to.
+
+    Args:
+        num_features: the number of channels C.
+        momentum: weight of the newest batch in the running statistics.
+        affine: whether there is a learnt scale, and with ``bias`` a learnt shift.
+        track_running_stats: whether running statistics are kept, and used after ``eval()``.
+
+    Raises:
+        ValueError: the input has another number of dimensions or channels, or one value per channel.
     """
 
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"Dropout: p must be in [0, 1], got {p}")
-        self.p = p
-        self.inplace = inplace
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.dropout(input, self.p, self.training, self.inplace)
+        self._check_input_dim(input)
+        alone = input.ndim == self._dims[0]  # a single sample
+        if self.affine or self.running_mean is not None:
+            self._check_channels(input, 0 if alone else 1)
+        out = F.instance_norm(
+            input.unsqueeze(0) if alone else input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum if self.momentum is not None else 0.0,
+            self.eps,
+        )
+        return out.squeeze(0) if alone else out
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}, inplace={self.inplace}"
+
+class InstanceNorm1d(_InstanceNorm):
+    __doc__ = f"""Instance normalisation (Ulyanov et al., 2016) of (N, C, L) or (C, L).
+
+    {(_InstanceNorm.__doc__ or "").strip()}
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.InstanceNorm1d(1)(cr.tensor([[[1.0, 3.0]]])).abs()
+        tensor([[[1.0000, 1.0000]]])
+    """
+    _dims = (2, 3)
+    _shapes = "(N, C, L) or (C, L)"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    __doc__ = f"""Instance normalisation (Ulyanov et al., 2016) of images (N, C, H, W) or (C, H, W).
+
+    {(_InstanceNorm.__doc__ or "").strip()}
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.InstanceNorm2d(3)(cr.zeros(4, 3, 2, 2)).shape
+        (4, 3, 2, 2)
+    """
+    _dims = (3, 4)
+    _shapes = "(N, C, H, W) or (C, H, W)"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    __doc__ = f"""Instance normalisation (Ulyanov et al., 2016) of volumes (N, C, D, H, W) or (C, D, H, W).
+
+    {(_InstanceNorm.__doc__ or "").strip()}
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.InstanceNorm3d(3)(cr.zeros(4, 3, 2, 2, 2)).shape
+        (4, 3, 2, 2, 2)
+    """
+    _dims = (4, 5)
+    _shapes = "(N, C, D, H, W) or (C, D, H, W)"

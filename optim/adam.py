@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.optim.groups import betas as both_betas
+from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
 
 #: state entry -> index of the beta by whose ``1 - beta`` PyTorch's form differs from ours
@@ -22,6 +24,8 @@ class Adam(Optimizer):
         amsgrad: divide by the largest root so far (Reddi et al., 2018).
         maximize: ascend.
         differentiable: record the step.
+        decoupled_weight_decay: weight decay shrinks the parameters themselves, as :class:`AdamW` does.
+        foreach, capturable, fused: accepted for PyTorch's sake; the step is always done the fastest way.
 
     Raises:
         ValueError: a number is out of range.
@@ -52,20 +56,21 @@ class Adam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        name = type(self).__name__
-        if len(betas) != 2 or not all(0.0 <= b < 1.0 for b in betas):
-            raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas!r}")
-        if not eps >= 0.0:
-            raise ValueError(f"{name}: eps must not be negative, got {eps}")
+        not_negative(self._label, eps=eps)
         defaults = {
             "lr": lr,
-            "betas": tuple(betas),
+            "betas": both_betas(self._label, betas),
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
             "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
 
@@ -91,8 +96,8 @@ class Adam(Optimizer):
         square *= beta2 * ((1 - old2) / (1 - beta2))
         square += g * g
         if group["amsgrad"]:
-            largest = state["max_exp_avg_sq"]
-            if old2 != beta2:
+            largest = state.get("max_exp_avg_sq", square)  # amsgrad may have been switched on meanwhile
+            if old2 != beta2 and largest is not square:
                 largest *= (1 - old2) / (1 - beta2)
             square = state["max_exp_avg_sq"] = xp.maximum(largest, square)
         step = state["step"]
@@ -128,8 +133,6 @@ class AdamW(Adam):
         tensor([0.8500])
     """
 
-    decoupled_decay = True
-
     def __init__(
         self,
         params: Params,
@@ -138,6 +141,24 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
-        **options: Any,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

@@ -8,7 +8,10 @@ import chainrule as cr
 from chainrule.autograd import refusals
 
 pytestmark = pytest.mark.host
-PLACES = {"": cr, "nn.functional": cr.nn.functional, "fft": cr.fft, "linalg": cr.linalg, "special": cr.special}
+PLACES = {
+    "": cr, "nn.Module": cr.nn.Module(), "nn": cr.nn, "nn.functional": cr.nn.functional, "fft": cr.fft,
+    "linalg": cr.linalg, "special": cr.special,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("module", sorted(refusals.table()))

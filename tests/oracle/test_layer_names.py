@@ -1,0 +1,80 @@
+"""Every public class of ``torch.nn`` is here, with PyTorch's signatures, or refused with a reason."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import chainrule as cr
+from chainrule.autograd import refusals
+
+torch = pytest.importorskip("torch")
+import moduleinfo  # noqa: E402
+
+pytestmark = [pytest.mark.oracle, pytest.mark.host]
+
+CLASSES = moduleinfo.public_classes()
+
+#: layers that are being written; the list is emptied when they are there
+PENDING = set(
+    """
+    AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveLogSoftmaxWithLoss AdaptiveMaxPool1d AdaptiveMaxPool2d
+    AdaptiveMaxPool3d AvgPool1d AvgPool3d CTCLoss ChannelShuffle CircularPad1d CircularPad2d CircularPad3d
+    ConstantPad1d ConstantPad2d ConstantPad3d Conv1d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d
+    CosineEmbeddingLoss Embedding EmbeddingBag Fold FractionalMaxPool2d FractionalMaxPool3d GRU GRUCell
+    GaussianNLLLoss HingeEmbeddingLoss KLDivLoss LPPool1d LPPool2d LPPool3d LSTM LSTMCell LazyBatchNorm1d
+    LazyBatchNorm2d LazyBatchNorm3d LazyConv1d LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d
+    LazyConvTranspose3d LazyInstanceNorm1d LazyInstanceNorm2d LazyInstanceNorm3d LazyLinear LinearCrossEntropyLoss
+    LinearCrossEntropyOptions MarginRankingLoss MaxPool1d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d
+    MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss MultiheadAttention NLLLoss2d PixelShuffle
+    PixelUnshuffle PoissonNLLLoss RNN RNNBase RNNCell RNNCellBase ReflectionPad1d ReflectionPad2d ReflectionPad3d
+    ReplicationPad1d ReplicationPad2d ReplicationPad3d SoftMarginLoss Transformer TransformerDecoder
+    TransformerDecoderLayer TransformerEncoder TransformerEncoderLayer TripletMarginLoss
+    TripletMarginWithDistanceLoss Unfold UninitializedBuffer UninitializedParameter Upsample UpsamplingBilinear2d
+    UpsamplingNearest2d ZeroPad1d ZeroPad2d ZeroPad3d
+    """.split()
+)
+
+#: constructors whose parameters are not PyTorch's, and why
+OTHER_SIGNATURES: dict[str, str] = {}
+
+
+def parameters(cls):
+    """Names, defaults and kinds of what the constructor takes."""
+    if cls.__init__ in (cr.nn.Module.__init__, torch.nn.Module.__init__):
+        return []  # inherited: there is nothing to give
+    maker = cls.__new__ if cls in (torch.nn.Parameter, torch.nn.Buffer) else cls.__init__
+    found = list(inspect.signature(maker).parameters.values())[1:]
+    return [(p.name, repr(p.default), p.kind.description) for p in found]
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_a_class_is_here_or_refused(name):
+    refused = name in refusals.table()["nn"]
+    if hasattr(cr.nn, name):
+        assert not refused
+        assert inspect.isclass(getattr(cr.nn, name))
+    elif name in PENDING:
+        pytest.xfail("being written")
+    else:
+        assert refused, f"nn.{name} is neither here nor refused"
+
+
+@pytest.mark.parametrize("name", sorted(n for n in CLASSES if hasattr(cr.nn, n)))
+def test_constructors_take_the_same(name):
+    ours, theirs = getattr(cr.nn, name), CLASSES[name]
+    assert ours.__name__ == theirs.__name__
+    if name in OTHER_SIGNATURES:
+        assert parameters(ours) != parameters(theirs), "no exception any more"
+        return
+    assert parameters(ours) == parameters(theirs)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in CLASSES if hasattr(cr.nn, n)))
+def test_forwards_take_the_same_names(name):
+    """Layers are called with names too, such as ``loss(input=x, target=y)``."""
+    ours, theirs = getattr(cr.nn, name), CLASSES[name]
+    if not issubclass(theirs, torch.nn.Module) or "forward" not in vars(theirs) or theirs is torch.nn.Module:
+        return
+    assert list(inspect.signature(ours.forward).parameters) == list(inspect.signature(theirs.forward).parameters)
