@@ -37,7 +37,7 @@ if _TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> _Any:
-    """The transforms and the tools for graphs, which most programs never use, are imported when they are first named."""
+    """The transforms and the graph tools, which most programs never use, are imported when they are first named."""
     if name in ("functional", "graph"):
         return _import_module(f"chainrule.autograd.{name}")
     raise AttributeError(f"module 'chainrule.autograd' has no attribute {name!r}")

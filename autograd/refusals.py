@@ -181,11 +181,6 @@ _GROUPS: list[tuple[str, str, str]] = [
     ("", "lstsq", "PyTorch has removed it; use linalg.lstsq"),
     ("", "matrix_rank", "PyTorch has removed it; use linalg.matrix_rank"),
     ("", "solve", "PyTorch has removed it; use linalg.solve"),
-    (
-        "",
-        "save load",
-        "not here yet: numpy.savez(path, **{k: v.numpy() for k, v in model.state_dict().items()}) and load_state_dict",
-    ),
     (",Tensor", "slice_inverse", "it is a helper of PyTorch's compiler; use slice_scatter"),
     ("Tensor", "as_subclass", "tensors have no subclasses; wrap the tensor in a class of your own"),
     ("Tensor", "index", "it takes the dimension objects of functorch; use x[...] or index_select"),

@@ -12,7 +12,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.modes import mode as mode
 from chainrule.autograd.modes import ordinary as ordinary
 from chainrule.autograd.modes import tracer as tracer
-from chainrule.autograd.node import Leaf, Node, View, next_sequence
+from chainrule.autograd.node import Node, View, next_sequence
 from chainrule.autograd.op import OPS, PUBLIC_NAMES, Op, traced
 from chainrule.autograd.tensor import Tensor
 from chainrule.backends.devices import device as Device
@@ -414,7 +414,3 @@ def make_node(op_name: str, inputs: tuple[Any, ...], device: Device, shape: tupl
     for name, value in saved.items():
         setattr(node, name, value)
     return node
-
-
-def is_leaf_edge(edge: Any) -> bool:
-    return type(edge) is Leaf

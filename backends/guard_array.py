@@ -6,6 +6,7 @@ Where CuPy 14 behaves as NumPy does, the call is passed on; where the two differ
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -229,8 +230,6 @@ class GuardArray:
                     f"setitem: the index names element {twice} more than once, with different values; CuPy leaves "
                     f"undefined which one is stored (use scatter_add, or make the index unique)"
                 )
-        if not self._array.flags.writeable:  # CuPy has no read-only arrays: what broadcast_to gives can be written
-            self._array.flags.writeable = True
         self._array[plain] = given
 
     def scatter_add(self, slices: Any, value: Any) -> None:
@@ -302,6 +301,8 @@ def share(array: np.ndarray, inputs: tuple[GuardArray, ...] | list[GuardArray]) 
         root = _root(array)
         for x in inputs:
             if root is _root(x._array):
+                with contextlib.suppress(ValueError):  # of what as_strided made, which can be written already
+                    array.flags.writeable = True  # CuPy has no read-only arrays: what broadcast_to gives can be written
                 return view_of(x, array)
     return from_numpy(array)
 

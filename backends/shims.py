@@ -187,9 +187,6 @@ def memory_shims(m: Any, scatter_add: Callable[[Any, Any, Any], None] | None) ->
             x = m.ascontiguousarray(x)
         return x.view(m.complex64 if x.dtype == m.float32 else m.complex128)[..., 0]
 
-    def gather_at(x: Any, index: Any) -> Any:
-        return x[index]
-
     def put(array: Any, index: Any, values: Any) -> Any:
         """A new array: ``array`` with ``array[index] = values``.
 
@@ -231,7 +228,7 @@ def memory_shims(m: Any, scatter_add: Callable[[Any, Any, Any], None] | None) ->
         )
 
     return {
-        "ascontiguousarray": ascontiguousarray, "copy": copy, "as_strided": as_strided, "gather_at": gather_at,
+        "ascontiguousarray": ascontiguousarray, "copy": copy, "as_strided": as_strided,
         "parts_of_complex": parts_of_complex, "complex_of_parts": complex_of_parts,
         "put": put, "scatter_add_at": scatter_add_at, "sliding_windows": sliding_windows,
     }  # fmt: skip

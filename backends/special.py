@@ -18,7 +18,7 @@ NAMES = {
     "i0": "i0", "i0e": "i0e", "i1": "i1", "i1e": "i1e",
     "bessel_j0": "j0", "bessel_j1": "j1", "bessel_y0": "y0", "bessel_y1": "y1",
     "bessel_k0": "k0", "bessel_k1": "k1", "bessel_k0e": "k0e", "bessel_k1e": "k1e",
-    "airy_functions": "airy", "betainc": "betainc",
+    "airy_functions": "airy", "betainc": "betainc", "igamma_inverse": "gammaincinv",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,13 @@ Shims = dict[str, Callable[..., Any]]
 
 def strided_shims(m: Any) -> Shims:
     """Diagonals, sliding windows, other dtypes on the same bytes, and addresses."""
-    strided = m.lib.stride_tricks.as_strided
+
+    def strided(x: Any, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+        x = x[...]
+        if not getattr(x.flags, "writeable", True):
+            with contextlib.suppress(ValueError):  # NumPy marks what comes from an expanded array read-only
+                x.flags.writeable = True  # which fails where the memory itself is
+        return m.lib.stride_tricks.as_strided(x, shape=shape, strides=strides)
 
     def diagonal_view(x: Any, offset: int, axis1: int, axis2: int) -> Any:
         """A view of the diagonals of the matrices in two axes; they become the last axis."""

@@ -7,14 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from chainrule.autograd import dtypes
 from chainrule.autograd.creation import tensor
+from chainrule.autograd.foreign import host_array
 from chainrule.autograd.modes import no_grad
 from chainrule.autograd.node import HookDict, RemovableHandle
 from chainrule.autograd.tensor import Tensor
-from chainrule.nn.parameter import Parameter
+from chainrule.nn.parameter import Parameter, UninitializedTensorMixin, is_lazy
 
 if TYPE_CHECKING:
     from chainrule.nn.module import Module
@@ -230,7 +228,9 @@ def load(module: Module, state: Any, strict: bool, assign: bool) -> Incompatible
     missing += [name for name in (*own, *extra) if name not in state]
     unexpected += [name for name in state if name not in own and name not in extra]
     values = {name: _value(label, name, state[name]) for name in own if name in state}
-    misshapen = [name for name, value in values.items() if value.shape != own[name][2].shape]
+    # what has no shape yet takes any, and stays as it is where the state dict has none either
+    values = {name: value for name, value in values.items() if not (is_lazy(value) and is_lazy(own[name][2]))}
+    misshapen = [name for name, value in values.items() if not _fits(own[name], value)]
     hooks = [(owner, h) for _, owner in reversed(owners) for h in owner._state_hooks("_load_state_dict_post_hooks")]
     # hooks that run after loading, children's first, may say that names do not matter
     if misshapen or errors or (strict and not hooks and (missing or unexpected)):
@@ -243,7 +243,10 @@ def load(module: Module, state: Any, strict: bool, assign: bool) -> Incompatible
         else:
             ready = {name: _converted(label, name, value, own[name][2]) for name, value in values.items()}
             for name, value in ready.items():
-                own[name][2].copy_(value)
+                target = own[name][2]
+                if isinstance(target, UninitializedTensorMixin):
+                    target.materialize(value.shape)
+                target.copy_(value)
     for name, owner in extra.items():
         if name in state:
             owner.set_extra_state(state[name])
@@ -262,14 +265,30 @@ def _value(label: str, name: str, value: Any) -> Tensor:
         return value.detach()
     try:
         if isinstance(value, (int, float)) or hasattr(value, "__array__"):
-            return tensor(np.asarray(value), device="cpu")
+            return tensor(host_array(value), device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{label}: {name!r} cannot be read as a tensor: {error}") from None
     raise TypeError(f"{label}: {name!r} must be a tensor or an array, got {type(value).__name__}")
 
 
+def _fits(entry: tuple[Module, str, Tensor], value: Tensor) -> bool:
+    owner, name, target = entry
+    if not is_lazy(target):
+        return not is_lazy(value) and value.shape == target.shape
+    expected = _expected(owner, name)
+    return expected is None or (
+        len(expected) == value.ndim and all(e in (None, n) for e, n in zip(expected, value.shape, strict=True))
+    )
+
+
+def _expected(owner: Module, name: str) -> tuple[int | None, ...] | None:
+    """What a lazy module knows already of a parameter's shape; None for a length (or a shape) that it does not."""
+    ask = getattr(owner, "expected_shape", None)
+    return None if ask is None else ask(name)
+
+
 def _converted(label: str, name: str, value: Tensor, like: Tensor) -> Tensor:
-    if dtypes.category(value._data.dtype) == 3 and dtypes.category(like._data.dtype) != 3:
+    if value.is_complex() and not like.is_complex():
         raise RuntimeError(
             f"{label}: {name!r} is {value.dtype} in the state dict, which a {like.dtype} tensor cannot hold"
         )
@@ -297,7 +316,7 @@ def _difference(
     lines = [f"{label}: the state dict does not fit; nothing was loaded"]
     if strict:
         # each missing name is offered once, to the unexpected name that is closest to it
-        named = [f"{n} {_shape(own[n][2])}" if n in own else n for n in missing]
+        named = [f"{n} {_own_shape(own[n])}" if n in own else n for n in missing]
         lines += _section("missing (the model has it, the state dict does not)", named)
         shown = []
         for name in unexpected:
@@ -308,14 +327,22 @@ def _difference(
         lines += _section("unexpected (the state dict has it, the model does not)", shown)
     lines += _section(
         "shapes differ",
-        [f"{n}: the model has {_shape(own[n][2])}, the state dict {_shape(values[n])}" for n in misshapen],
+        [f"{n}: the model has {_own_shape(own[n])}, the state dict {_shape(values[n])}" for n in misshapen],
     )
     if strict:
         lines += _prefix_hint(list(own), list(state))
     return "\n".join(lines)
 
 
+def _own_shape(entry: tuple[Module, str, Tensor]) -> str:
+    owner, name, target = entry
+    expected = _expected(owner, name) if is_lazy(target) else None
+    return _shape(target) if expected is None else str(expected).replace("None", "?")
+
+
 def _shape(value: Any) -> str:
+    if is_lazy(value):
+        return "no shape yet (of a lazy module before its first call)"
     shape = getattr(value, "shape", None)
     return str(tuple(shape)) if shape is not None else f"({type(value).__name__})"
 

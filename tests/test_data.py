@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections import defaultdict, deque, namedtuple
 
 import numpy as np
 import pytest
@@ -10,15 +10,20 @@ import pytest
 import chainrule as cr
 from chainrule.utils.data import (
     BatchSampler,
+    ChainDataset,
     ConcatDataset,
     DataLoader,
     Dataset,
+    IterableDataset,
     RandomSampler,
     SequentialSampler,
+    StackDataset,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
+    WeightedRandomSampler,
     default_collate,
+    default_convert,
     random_split,
 )
 
@@ -38,6 +43,37 @@ class Squares(Dataset):
         if not 0 <= i < self.n:
             raise IndexError(i)
         return float(i), i * i
+
+
+class Stream(IterableDataset):
+    def __init__(self, n):
+        self.n = n
+
+    def __iter__(self):
+        return iter(range(self.n))
+
+
+class Counted(Stream):
+    """Claims fewer samples than it gives."""
+
+    def __len__(self):
+        return self.n - 1
+
+
+class Together(Squares):
+    """Remembers how it was asked."""
+
+    def __getitems__(self, indices):
+        self.asked = list(indices)
+        return [self[i] for i in indices]
+
+
+class Forgetful(Squares):
+    def __init__(self):
+        super().__init__(3)
+
+    def __getitems__(self, indices):
+        return [self[i] for i in indices[1:]]
 
 
 def numbered(n):
@@ -113,7 +149,7 @@ def test_fast_path_equals_samples():
     x = cr.randn(11, 2, 3)
     data = Subset(Subset(TensorDataset(x, cr.arange(11)), [9, 1, 5, 7]), [-1, 0, 2])
     fast = list(DataLoader(data, batch_size=2))
-    slow = list(DataLoader(data, batch_size=2, collate_fn=default_collate))
+    slow = list(DataLoader(data, batch_size=2, collate_fn=lambda samples: default_collate(samples)))
     for a, b in zip(fast, slow, strict=True):
         assert type(a) is type(b) is list
         for s, t in zip(a, b, strict=True):
@@ -160,7 +196,7 @@ def test_loader_with_samplers():
     loader = DataLoader(numbered(5), batch_sampler=[[0, 1], [4]])
     assert seen(loader) == [[0, 1], [4]] and len(loader) == 2
     samples = list(DataLoader(Squares(3), batch_size=None))
-    assert samples == [(0.0, 0), (1.0, 1), (2.0, 4)]
+    assert samples == [[0.0, 0], [1.0, 1], [2.0, 4]]  # a list, as in PyTorch
     assert list(DataLoader([1, 2, 3], batch_size=2, collate_fn=sum)) == [3, 3]
 
 
@@ -168,13 +204,64 @@ def test_collate():
     Point = namedtuple("Point", "x y")
     batch = default_collate([{"a": 1, "b": [0.5, "s"]}, {"a": 2, "b": [1.5, "t"]}])
     assert batch["a"].tolist() == [1, 2] and batch["a"].dtype == cr.int64
-    assert batch["b"][0].dtype == cr.float64 and batch["b"][1] == ["s", "t"]
+    assert batch["b"][0].dtype == cr.float64 and batch["b"][1] == ("s", "t")
     points = default_collate([Point(np.zeros(2, "float32"), True), Point(np.ones(2, "float32"), False)])
     assert isinstance(points, Point) and points.x.tolist() == [[0, 0], [1, 1]] and points.x.dtype == cr.float32
     assert points.y.dtype == cr.bool
     assert default_collate([np.float32(1), np.float32(2)]).dtype == cr.float32
     assert default_collate([b"x", b"y"]) == [b"x", b"y"]
     assert default_collate([cr.ones(2), cr.zeros(2)]).shape == (2, 2)
+
+
+def test_convert():
+    Point = namedtuple("Point", "x y")
+    converted = default_convert({"a": np.ones(2, "float32"), "b": ["s", Point(np.int64(3), 4)], "c": (np.array("x"),)})
+    assert converted["a"].dtype == cr.float32 and converted["b"][0] == "s" and converted["c"] == [np.array("x")]
+    assert isinstance(converted["b"][1], Point) and converted["b"][1].x.item() == 3 and converted["b"][1].y == 4
+
+
+def test_collate_keeps_the_kind_of_containers():
+    batch = default_collate([defaultdict(list, a=1), defaultdict(list, a=2)])
+    assert type(batch) is defaultdict and batch["missing"] == [] and batch["a"].tolist() == [1, 2]
+    assert type(default_collate([deque([1]), deque([2])])) is deque
+
+
+def test_streams():
+    loader = DataLoader(Stream(5), batch_size=2)
+    assert [b.tolist() for b in loader] == [[0, 1], [2, 3], [4]] == [b.tolist() for b in loader]
+    assert [b.tolist() for b in DataLoader(Stream(5), batch_size=2, drop_last=True)] == [[0, 1], [2, 3]]
+    assert list(DataLoader(Stream(3), batch_size=None)) == [0, 1, 2]
+    both = Stream(2) + Counted(2)
+    assert isinstance(both, ChainDataset) and list(both) == [0, 1, 0, 1]
+    assert len(ChainDataset([Counted(3), Counted(2)])) == 3
+
+
+def test_a_stream_that_is_longer_than_it_says():
+    loader = DataLoader(Counted(3), batch_size=1)
+    assert sum(1 for _ in loader) == 3  # nobody has asked for the length
+    assert len(loader) == 2
+    with pytest.warns(UserWarning, match="Counted said by its length that there are 2 batches, but gives batch 3"):
+        list(loader)
+
+
+def test_samples_asked_for_together():
+    data = Together(9)
+    assert seen(DataLoader(Subset(data, [4, 2, 0]), batch_size=2)) == [[16, 4], [0]] and data.asked == [0]
+    stacked = StackDataset(data, cr.arange(9))
+    assert len(stacked) == 9 and stacked[-9 + 3 + 6][1].item() == 0
+    ((squares, numbers),) = DataLoader(stacked, sampler=[8, 1], batch_size=2)
+    assert squares[1].tolist() == [64, 1] and numbers.tolist() == [8, 1] and data.asked == [8, 1]
+    named = StackDataset(square=data, letter="abcdefghi")
+    (batch,) = DataLoader(named, sampler=[2, 0], batch_size=2)
+    assert batch["square"][1].tolist() == [4, 0] and batch["letter"] == ["c", "a"]
+
+
+def test_weighted_sampler():
+    drawn = list(WeightedRandomSampler([0.0, 1.0, 3.0], 4000, generator=generator()))
+    assert set(drawn) == {1, 2} and 0.72 < drawn.count(2) / 4000 < 0.78
+    again = WeightedRandomSampler(cr.tensor([0.0, 1.0, 3.0]), 4000, generator=generator())
+    assert list(again) == drawn and len(again) == 4000
+    assert sorted(WeightedRandomSampler([0.1, 1.0, 3.0], 3, replacement=False)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +271,33 @@ def test_collate():
         (lambda: TensorDataset([1]), TypeError, r"tensors\[0\] must be a Tensor, got list"),
         (lambda: TensorDataset(cr.tensor(1)), ValueError, "0-d"),
         (lambda: TensorDataset(cr.ones(2), cr.ones(3, 1)), ValueError, r"got shapes \(2,\), \(3, 1\)"),
-        (lambda: DataLoader(numbered(3), num_workers=2), ValueError, "not supported yet, got num_workers=2"),
+        (lambda: DataLoader(numbered(3), num_workers=1.5), TypeError, "must be an integer, got 1.5"),
+        (lambda: DataLoader(numbered(3), timeout=-1), ValueError, "timeout must not be negative"),
+        (lambda: DataLoader(numbered(3), prefetch_factor=2), ValueError, "prefetch_factor is for workers"),
+        (lambda: DataLoader(numbered(3), persistent_workers=True), ValueError, "persistent_workers is for workers"),
+        (lambda: DataLoader(numbered(3), num_workers=1, prefetch_factor=0), ValueError, "prefetch_factor must be a"),
+        (lambda: DataLoader(numbered(3), multiprocessing_context="spawn"), ValueError, "num_workers is 0"),
+        (lambda: DataLoader(numbered(3), num_workers=1, multiprocessing_context="fork"), ValueError, "not safe"),
+        (lambda: DataLoader(numbered(3), num_workers=1, multiprocessing_context="spoon"), ValueError, "got 'spoon'"),
+        (lambda: DataLoader(numbered(3), num_workers=1, multiprocessing_context=3), TypeError, "got int"),
+        (lambda: setattr(DataLoader(numbered(3)), "batch_size", 2), ValueError, "batch_size cannot be changed"),
+        (lambda: DataLoader(Stream(3), shuffle=True), ValueError, "decides its order itself"),
+        (lambda: DataLoader(Stream(3), sampler=[1]), ValueError, "decides its order itself"),
+        (lambda: len(DataLoader(Stream(3))), TypeError, "must define __len__"),
+        (lambda: ConcatDataset([Stream(3)]), TypeError, "use ChainDataset"),
+        (lambda: list(ChainDataset([numbered(3)])), TypeError, "got TensorDataset"),
+        (lambda: next(iter(IterableDataset())), NotImplementedError, "does not define __iter__"),
+        (lambda: StackDataset(), ValueError, "got none"),
+        (lambda: StackDataset("a", b="b"), ValueError, "got both"),
+        (lambda: StackDataset("ab", "c"), ValueError, r"of one length, got \[2, 1\]"),
+        (lambda: StackDataset(Forgetful()).__getitems__([0, 1]), ValueError, "got 1"),
+        (lambda: BatchSampler([1], 1, drop_last=1), ValueError, "drop_last must be a bool"),
+        (lambda: RandomSampler("ab", replacement=1), TypeError, "replacement must be a bool"),
+        (lambda: WeightedRandomSampler([1.0], 0), ValueError, "num_samples must be a positive"),
+        (lambda: WeightedRandomSampler([[1.0]], 1), ValueError, r"got shape \(1, 1\)"),
+        (lambda: WeightedRandomSampler([1.0], 1, replacement=0), ValueError, "replacement must be a bool"),
+        (lambda: default_collate([np.ones(2), np.ones(3)]), RuntimeError, "arrays of a batch must have the same shape"),
+        (lambda: default_collate([np.array("a")]), TypeError, "dtype <U1"),
         (lambda: DataLoader(numbered(3), num_workers=-1), ValueError, "must not be negative"),
         (lambda: DataLoader(numbered(3), batch_size=0), ValueError, "batch_size must be a positive integer, got 0"),
         (lambda: DataLoader(numbered(3), batch_size=1.5), ValueError, "positive integer, got 1.5"),

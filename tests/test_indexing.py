@@ -280,3 +280,8 @@ def test_an_ellipsis_that_stands_for_nothing_separates_nothing():
     assert t[:, [0], ..., 0, None].shape == (2, 1, 1)
     with pytest.raises(IndexError, match="only one ellipsis"):
         t[..., 0, 0, 0, ...]
+
+
+def test_index_put_takes_no_values_with_more_dimensions():
+    with pytest.raises(RuntimeError, match=r"values of shape \(1, 2, 3\) have more dimensions .* 2; reshape"):
+        cr.zeros(2, 3).index_put((cr.tensor([0, 1]),), cr.ones(1, 2, 3))

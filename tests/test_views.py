@@ -284,3 +284,20 @@ def test_the_diagonal_is_filled():
     np.testing.assert_array_equal(value(tall.fill_diagonal_(1, wrap=True)), expected)
     with pytest.raises(RuntimeError, match="fill_diagonal_: all dimensions must have one length"):
         cr.zeros(2, 2, 3).fill_diagonal_(1)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda t: t.diagonal(),
+        lambda t: t.unfold(0, 2, 2),
+        lambda t: t[0],
+        lambda t: t.expand(2, 2).T,
+    ],
+)
+def test_a_view_of_what_was_expanded_to_its_own_shape_can_be_written(view):
+    t = cr.zeros(2, 2, requires_grad=True) * 1
+    view(t.expand(2, 2)).fill_(3.0)
+    expected = cr.zeros(2, 2)
+    view(expected).fill_(3.0)
+    assert t.tolist() == expected.tolist()

@@ -350,11 +350,6 @@ def einsum(level: Level, xp: Any, *args: Any, equation: str | None = None, **kwa
 # ---- reading and writing by index -----------------------------------------------------------------------------------
 
 
-@rule("gather_at")
-def gather_at(level: Level, xp: Any, x: Any, index: Any) -> Any:
-    return (x if mine(x, level) is not None else BatchedArray(x, level, False))[index]
-
-
 @rule("put")
 def put(level: Level, xp: Any, x: Any, index: Any, values: Any) -> Any:
     m = x if mine(x, level) is not None else BatchedArray(x, level, False)

@@ -62,6 +62,7 @@ from chainrule.autograd.ops import special_aliases as special_aliases
 from chainrule.autograd.ops import special_bessel as special_bessel
 from chainrule.autograd.ops import special_error as special_error
 from chainrule.autograd.ops import special_gamma as special_gamma
+from chainrule.autograd.ops import special_gamma_shape as special_gamma_shape
 from chainrule.autograd.ops import special_polynomials as special_polynomials
 from chainrule.autograd.ops import spectrogram as spectrogram
 from chainrule.autograd.ops import stacking as stacking

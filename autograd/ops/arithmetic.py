@@ -138,7 +138,7 @@ def _power_base(xp: Any, g: Any, x: Any, y: Any) -> Any:
 def _power_exponent(xp: Any, g: Any, x: Any, y: Any, out: Any) -> Any:
     """``g * out * log(x)``"""
     # d/dy 0**y is 0 for y >= 0, where out * log(0) would be nan
-    zero = (x == 0) & ((xp.real(y) if "complex" in str(y.dtype) else y) >= 0)
+    zero = (x == 0) & ((xp.real(y) if dtypes.is_complex(y.dtype) else y) >= 0)
     return xp.where(zero, xp.zeros_like(g), g * out * xp.log(xp.where(zero, xp.ones_like(x), x)))
 
 

@@ -14,6 +14,7 @@ from chainrule.autograd import dtypes
 from chainrule.autograd.methods import TensorMethods
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
+from chainrule.autograd.ops.matrices import is_complex
 from chainrule.autograd.public import function, method_only
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
@@ -26,10 +27,6 @@ def _numbers(rng: Any, *shape: int) -> Any:
 def _samples(rng: Any) -> Any:
     for shape in [(3,), (2, 3), (), (0,), (2, 1, 4)]:
         yield Sample((_numbers(rng, *shape),))
-
-
-def _is_complex(t: Any) -> bool:
-    return dtypes.is_complex(t._data.dtype)
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -66,7 +63,7 @@ def _real(input: Tensor) -> Tensor:
         >>> cr.real(cr.tensor([1 + 2j, 3 - 4j]))
         tensor([1., 3.])
     """
-    return xp_of_tensors.real(input) if _is_complex(input) else input
+    return xp_of_tensors.real(input) if is_complex(input) else input
 
 
 @function("imag", method=False)
@@ -78,7 +75,7 @@ def _imag(input: Tensor) -> Tensor:
         >>> cr.imag(cr.tensor([1 + 2j, 3 - 4j]))
         tensor([ 2., -4.])
     """
-    if not _is_complex(input):
+    if not is_complex(input):
         raise RuntimeError(f"imag: is not implemented for tensors with non-complex dtypes, got {input.dtype}")
     return xp_of_tensors.imag(input)
 
@@ -130,7 +127,7 @@ def _view_as_real(input: Tensor) -> Tensor:
         tensor([[ 1.,  2.],
                 [ 3., -4.]])
     """
-    if not _is_complex(input):
+    if not is_complex(input):
         raise RuntimeError(f"view_as_real: is only supported for complex tensors, got {input.dtype}")
     return xp_of_tensors.view_as_real(input)
 
@@ -233,7 +230,7 @@ def _conj(input: Tensor) -> Tensor:
         >>> cr.conj(cr.tensor([1 + 2j, 3 - 4j]))
         tensor([1.-2.j, 3.+4.j])
     """
-    return xp_of_tensors.conj(input) if _is_complex(input) else input
+    return xp_of_tensors.conj(input) if is_complex(input) else input
 
 
 @function("conj_physical", inplace=True)
@@ -273,7 +270,7 @@ def _is_pending(input: Tensor) -> bool:
 
 
 def _angle_rule(xp: Any, g: Any, x: Any) -> Any:
-    if not dtypes.is_complex(x.dtype):
+    if not is_complex(x):
         return xp.zeros_like(g)
     size = xp.square(xp.real(x)) + xp.square(xp.imag(x))
     zero = size == 0
@@ -296,14 +293,14 @@ def angle(xp, x):
         >>> cr.angle(cr.tensor([1j, -1.0]))
         tensor([1.5708, 3.1416])
     """
-    if dtypes.is_complex(x.dtype):
+    if is_complex(x):
         return xp.atan2(xp.imag(x), xp.real(x))
     turned = xp.where(x < 0, xp.asarray(np.pi, dtype=x.dtype), xp.zeros_like(x))
     return xp.where(xp.isnan(x), x, turned)
 
 
 def _sgn_rule(xp: Any, g: Any, x: Any) -> Any:
-    if not dtypes.is_complex(x.dtype):
+    if not is_complex(x):
         return xp.zeros_like(g)
     modulus = xp.abs(x)
     zero = modulus == 0
@@ -329,7 +326,7 @@ def sgn(xp, x):
         >>> cr.sgn(cr.tensor([3 + 4j, 0]))
         tensor([0.6000+0.8000j, 0.0000+0.0000j])
     """
-    if not dtypes.is_complex(x.dtype):
+    if not is_complex(x):
         return xp.sign(x)
     modulus = xp.abs(x)
     return x / xp.where(modulus == 0, xp.ones_like(modulus), modulus)

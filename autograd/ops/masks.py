@@ -118,6 +118,12 @@ def _index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = F
         raise RuntimeError("index_put: 0-d masks are not taken; use input[indices] = values")
     if not tensors:
         raise RuntimeError("index_put: expected at least one index tensor")
+    selected = x._data.ndim - len(tensors) + max(t._data.ndim for t in tensors)
+    if values._data.ndim > selected:  # NumPy, and `input[indices] = values`, would drop leading dimensions of length 1
+        raise RuntimeError(
+            f"index_put: values of shape {tuple(values.shape)} have more dimensions than what the indices select, "
+            f"{selected}; reshape them"
+        )
     return xp_of_tensors.put_at(x, values, *tensors, layout=layout, accumulate=bool(accumulate))
 
 

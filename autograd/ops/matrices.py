@@ -17,7 +17,7 @@ from chainrule.autograd.tensor import Tensor
 
 def is_complex(x: Any) -> bool:
     """Whether an array or Tensor has a complex dtype."""
-    return dtypes.category(x.dtype) == 3
+    return dtypes.is_complex(x.dtype)
 
 
 def conj(xp: Any, x: Any) -> Any:

@@ -197,9 +197,10 @@ def _fractional(
     if samples is None:
         samples = rand(n, c, dims, dtype=input.dtype, device=str(x._device))
     need_tensor(caller, _random_samples=samples)
-    if tuple(samples._data.shape) != (n, c, dims):
+    have = tuple(samples._data.shape)
+    if have[1:] != (c, dims) or have[0] < n:  # more than the batch has are allowed, as in PyTorch
         raise RuntimeError(f"{caller}: _random_samples must have shape {(n, c, dims)}, got {describe(samples)}")
-    places = _random_places(x, samples._data, kernel, wanted)
+    places = _random_places(x, samples._data[:n], kernel, wanted)
     out = at_places(x, places, wanted)
     if single:
         out, places = out.squeeze(0), places.squeeze(0)

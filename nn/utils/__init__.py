@@ -9,6 +9,7 @@ from typing import Any as _Any
 from chainrule.autograd import refusals as _refusals
 from chainrule.nn.utils import parametrizations as parametrizations
 from chainrule.nn.utils import parametrize as parametrize
+from chainrule.nn.utils import rnn as rnn
 from chainrule.nn.utils import stateless as stateless
 from chainrule.nn.utils.clip_grad import clip_grad_norm as clip_grad_norm
 from chainrule.nn.utils.clip_grad import clip_grad_norm_ as clip_grad_norm_

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from chainrule.autograd.random import Generator, randperm
@@ -33,6 +33,62 @@ class Dataset(Generic[T]):
 
     def __add__(self, other: Dataset[T]) -> ConcatDataset[T]:
         return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset[T]):
+    """Base of data sets that are streams: a subclass defines ``__iter__``, and ``__len__`` where it knows it.
+
+    In a :class:`DataLoader` with workers each worker has a copy and iterates over all of it: divide the work by
+    :func:`get_worker_info`.
+
+    Example:
+        >>> from chainrule.utils.data import DataLoader, IterableDataset
+        >>> class Countdown(IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter([3, 2, 1])
+        >>> list(DataLoader(Countdown(), batch_size=2))
+        [tensor([3, 2]), tensor([1])]
+    """
+
+    def __iter__(self) -> Iterator[T]:
+        raise NotImplementedError(f"{type(self).__name__} does not define __iter__()")
+
+    def __add__(self, other: Dataset[T]) -> Any:
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset[T]):
+    """Iterable data sets one after another.
+
+    Raises TypeError, when iterated over, for a data set that is no :class:`IterableDataset`.
+
+    Example:
+        >>> from chainrule.utils.data import ChainDataset, IterableDataset
+        >>> class Letters(IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter("ab")
+        >>> list(ChainDataset([Letters(), Letters()]))
+        ['a', 'b', 'a', 'b']
+    """
+
+    def __init__(self, datasets: Iterable[Dataset[T]]) -> None:
+        super().__init__()
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[T]:
+        for dataset in self._checked():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(length("ChainDataset", dataset) for dataset in self._checked())
+
+    def _checked(self) -> Iterator[IterableDataset[T]]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise TypeError(
+                    f"ChainDataset: expected IterableDatasets, got {type(dataset).__name__}; ConcatDataset takes others"
+                )
+            yield dataset
 
 
 def length(caller: str, dataset: Any) -> int:
@@ -77,6 +133,61 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         return self.tensors[0].shape[0]
 
 
+class StackDataset(Dataset[Any]):
+    """Data sets side by side: sample i is the tuple (for keywords, the dict) of their samples i.
+
+    Raises ValueError when there are none, when they differ in length, or for both kinds of arguments at once.
+
+    Example:
+        >>> from chainrule.utils.data import StackDataset
+        >>> StackDataset("abc", range(3))[1], StackDataset(letter="abc", number=range(3))[2]
+        (('b', 1), {'letter': 'c', 'number': 2})
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError(
+                "StackDataset: expected data sets as arguments (samples are tuples) or as keywords (dicts), got "
+                + ("both" if args else "none")
+            )
+        self.datasets = args or kwargs
+        sizes = [length("StackDataset", dataset) for dataset in self._parts()]
+        if len(set(sizes)) > 1:
+            raise ValueError(f"StackDataset: the data sets must be of one length, got {sizes}")
+        self._length = sizes[0]
+
+    def _parts(self) -> list[Any]:
+        return list(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)
+
+    def _sample(self, parts: Iterable[Any]) -> Any:
+        return dict(zip(self.datasets, parts)) if isinstance(self.datasets, dict) else tuple(parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._sample(dataset[index] for dataset in self._parts())
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """The samples at the given numbers, each data set being asked for all of its own at once."""
+        columns = [samples_at(dataset, indices) for dataset in self._parts()]
+        for dataset, column in zip(self._parts(), columns):
+            if len(column) != len(indices):
+                raise ValueError(
+                    f"StackDataset: {type(dataset).__name__}.__getitems__ must give {len(indices)} samples for as many "
+                    f"numbers, got {len(column)}"
+                )
+        return [self._sample(parts) for parts in zip(*columns)]
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def samples_at(dataset: Any, indices: Sequence[int]) -> Sequence[Any]:
+    """Samples by number: all at once by ``__getitems__`` where the data set has it."""
+    together = getattr(dataset, "__getitems__", None)
+    return together(indices) if callable(together) else [dataset[i] for i in indices]
+
+
 class Subset(Dataset[T]):
     """The samples of another data set at the given numbers.
 
@@ -94,6 +205,10 @@ class Subset(Dataset[T]):
         if isinstance(index, list):
             return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[self.indices[index]]
+
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[T]:
+        """The samples at the given numbers."""
+        return samples_at(self.dataset, [self.indices[i] for i in indices])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -114,6 +229,8 @@ class ConcatDataset(Dataset[T]):
         self.datasets = list(datasets)
         if not self.datasets:
             raise ValueError("ConcatDataset: expected at least one data set, got none")
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise TypeError("ConcatDataset: an IterableDataset has no sample numbers; use ChainDataset")
         self.cumulative_sizes = list(itertools.accumulate(length("ConcatDataset", d) for d in self.datasets))
 
     def __getitem__(self, index: int) -> T:

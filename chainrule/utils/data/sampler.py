@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from chainrule.autograd.creation import tensor
+from chainrule.autograd.dtypes import float64
 from chainrule.autograd.random import Generator, randint, randperm
+from chainrule.autograd.sampling import multinomial
+from chainrule.autograd.tensor import Tensor
 from chainrule.utils.data.dataset import length
 
+T = TypeVar("T")
 
-class Sampler:
-    """Base of samplers: an iterable of sample numbers (or of lists of them), which may have a length."""
 
-    def __iter__(self) -> Iterator[Any]:
+class Sampler(Generic[T]):
+    """Base of samplers: an iterable of sample numbers (or of lists of them), which may have a length.
+
+    Example:
+        >>> from chainrule.utils.data import DataLoader, Sampler
+        >>> class Backwards(Sampler):
+        ...     def __init__(self, n):
+        ...         self.n = n
+        ...     def __iter__(self):
+        ...         return iter(range(self.n - 1, -1, -1))
+        >>> list(DataLoader("abc", sampler=Backwards(3), batch_size=None))
+        ['c', 'b', 'a']
+    """
+
+    def __iter__(self) -> Iterator[T]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__()")
 
 
-class SequentialSampler(Sampler):
+class SequentialSampler(Sampler[int]):
     """The samples in order.
 
     Example:
@@ -35,7 +53,7 @@ class SequentialSampler(Sampler):
         return len(self.data_source)
 
 
-class RandomSampler(Sampler):
+class RandomSampler(Sampler[int]):
     """The samples in random order, another one each time.
 
     Args:
@@ -59,8 +77,10 @@ class RandomSampler(Sampler):
         num_samples: int | None = None,
         generator: Generator | None = None,
     ) -> None:
-        if num_samples is not None and num_samples < 1:
-            raise ValueError(f"RandomSampler: num_samples must be positive, got {num_samples}")
+        if not isinstance(replacement, bool):
+            raise TypeError(f"RandomSampler: replacement must be a bool, got {replacement!r}")
+        if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 1):
+            raise ValueError(f"RandomSampler: num_samples must be a positive integer, got {num_samples!r}")
         self.data_source = data_source
         self.replacement = replacement
         self._num_samples = num_samples
@@ -88,7 +108,7 @@ class RandomSampler(Sampler):
         return self.num_samples
 
 
-class SubsetRandomSampler(Sampler):
+class SubsetRandomSampler(Sampler[int]):
     """The given samples in random order, another one each time.
 
     Example:
@@ -109,7 +129,53 @@ class SubsetRandomSampler(Sampler):
         return len(self.indices)
 
 
-class BatchSampler(Sampler):
+class WeightedRandomSampler(Sampler[int]):
+    """``num_samples`` sample numbers, each drawn with a probability in proportion to its weight.
+
+    Args:
+        weights: one for each sample; they need not add up to 1.
+        num_samples: how many are drawn.
+        replacement: whether a sample may be drawn twice.
+        generator: where randomness comes from (default: the global generator).
+
+    Raises:
+        ValueError: ``weights`` is not one row of numbers, ``num_samples`` no positive integer, ``replacement`` no bool.
+
+    Example:
+        >>> from chainrule.utils.data import WeightedRandomSampler
+        >>> sorted(WeightedRandomSampler([0.0, 2.0, 1.0], 2, replacement=False))
+        [1, 2]
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float] | Tensor,
+        num_samples: int,
+        replacement: bool = True,
+        generator: Generator | None = None,
+    ) -> None:
+        if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
+            raise ValueError(f"WeightedRandomSampler: num_samples must be a positive integer, got {num_samples!r}")
+        if not isinstance(replacement, bool):
+            raise ValueError(f"WeightedRandomSampler: replacement must be a bool, got {replacement!r}")
+        self.weights = tensor(weights, dtype=float64, device="cpu")
+        if self.weights.ndim != 1:
+            raise ValueError(
+                f"WeightedRandomSampler: weights must be one row of numbers, got shape {tuple(self.weights.shape)}"
+            )
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        return iter(drawn.tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler[list[int]]):
     """Lists of ``batch_size`` numbers that another sampler gives; with ``drop_last`` none that is shorter.
 
     Raises ValueError when ``batch_size`` is not a positive integer.
@@ -120,22 +186,20 @@ class BatchSampler(Sampler):
         [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+    def __init__(self, sampler: Iterable[Any], batch_size: int, drop_last: bool) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"BatchSampler: batch_size must be a positive integer, got {batch_size!r}")
+        if not isinstance(drop_last, bool):
+            raise ValueError(f"BatchSampler: drop_last must be a bool, got {drop_last!r}")
         self.sampler = sampler
         self.batch_size = batch_size
-        self.drop_last = bool(drop_last)
+        self.drop_last = drop_last
 
     def __iter__(self) -> Iterator[list[int]]:
-        batch: list[int] = []
-        for index in self.sampler:
-            batch.append(index)
-            if len(batch) == self.batch_size:
+        numbers = iter(self.sampler)
+        while batch := list(itertools.islice(numbers, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
                 yield batch
-                batch = []
-        if batch and not self.drop_last:
-            yield batch
 
     def __len__(self) -> int:
         count = len(self.sampler)  # type: ignore[arg-type]
