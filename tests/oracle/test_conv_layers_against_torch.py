@@ -425,6 +425,7 @@ def test_upsampling_of_bytes(mode, size):
         assert apart.max() <= (1 if mode.startswith("bi") else 0) and np.mean(apart > 0) < 0.05
 
 
+@pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "complex64", "complex128"])
 @pytest.mark.parametrize("name", [f"{k}{d}d" for k in ("Conv", "ConvTranspose") for d in DIMS])
 def test_convolution_of_other_dtypes(name, dtype):
