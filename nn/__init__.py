@@ -65,7 +65,6 @@ from chainrule.nn.folding import Unfold as Unfold
 from chainrule.nn.gates import GLU as GLU
 from chainrule.nn.gates import AdaptivePiecewiseLinear as AdaptivePiecewiseLinear
 from chainrule.nn.gates import Maxout as Maxout
-from chainrule.nn.layer_norm import CrossMapLRN2d as CrossMapLRN2d
 from chainrule.nn.layer_norm import GroupNorm as GroupNorm
 from chainrule.nn.layer_norm import LayerNorm as LayerNorm
 from chainrule.nn.layer_norm import LocalResponseNorm as LocalResponseNorm
