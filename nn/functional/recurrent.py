@@ -106,7 +106,7 @@ def _network(
             which = layer * directions + d
             w_ih, w_hh, *rest = params[which * each : (which + 1) * each]
             b_ih, b_hh = rest[:2] if has_biases else (None, None)
-            if has_biases and step is not _gru_step:  # the sum of both, once; GRU multiplies a part of b_hh by a gate
+            if b_ih is not None and step is not _gru_step:  # their sum, once; a gate of GRU multiplies a part of b_hh
                 b_ih, b_hh = b_ih + b_hh, None
             x = linear(data, w_ih, b_ih)
             steps = FUNCTIONS["unbind"](x, 0) if sizes is None else FUNCTIONS["split"](x, sizes, 0)
