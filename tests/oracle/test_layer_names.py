@@ -46,7 +46,8 @@ def parameters(cls):
     """Names, defaults and kinds of what the constructor takes."""
     if cls.__init__ in (cr.nn.Module.__init__, torch.nn.Module.__init__):
         return []  # inherited: there is nothing to give
-    maker = cls.__new__ if cls in (torch.nn.Parameter, torch.nn.Buffer) else cls.__init__
+    tensors = (torch.nn.Parameter, torch.nn.Buffer, torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)
+    maker = cls.__new__ if cls in tensors else cls.__init__
     found = list(inspect.signature(maker).parameters.values())[1:]
     return [(p.name, getattr(p.default, "__name__", repr(p.default)), p.kind.description) for p in found]
 
