@@ -29,7 +29,7 @@ def loaders(images: int, batch: int, workers: int) -> dict[str, Callable[[], Dat
         def __init__(self) -> None:
             rng = np.random.default_rng(0)
             self.transforms = self.target_transform = None
-            steps = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
+            steps: list[Any] = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
             self.transform = transforms.Compose(steps)
             self.data = cr.tensor(rng.integers(0, 256, (images, 28, 28), np.uint8), device="cpu")
             self.targets = cr.tensor(rng.integers(0, 10, images), device="cpu")
@@ -51,7 +51,8 @@ def measure(loader: DataLoader, step: Callable[[Any, Any], Any], steps: int) -> 
 
     The first batch of a pass is left out: it comes with the order of the whole pass, and the start of the workers.
     """
-    waits, works = [], []
+    waits: list[float] = []
+    works: list[float] = []
     passed = iter(loader)
     next(passed)
     while len(waits) < steps:

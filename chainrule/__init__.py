@@ -83,6 +83,7 @@ from chainrule.version import __version__ as __version__
 if _TYPE_CHECKING:
     from chainrule import array_api as array_api
     from chainrule import func as func
+    from chainrule import vision as vision
     from chainrule.autograd.drawing import draw as draw
     from chainrule.autograd.drawing import draw_text as draw_text
     from chainrule.autograd.explain import explain as explain
@@ -104,6 +105,7 @@ _LATER = {
     "array_api": "", "func": "", "draw": "autograd.drawing", "draw_text": "autograd.drawing",
     "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
     "load": "saving", "save": "saving",
+    "vision": "",
 }  # fmt: skip
 
 

@@ -97,7 +97,7 @@ class ImageArrays(VisionDataset):
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, Any]]:
         """The samples at the given numbers."""
-        steps = self.transform.transforms if type(self.transform) is Compose else [self.transform]
+        steps: Sequence[Any] = self.transform.transforms if type(self.transform) is Compose else [self.transform]
         kinds = [type(step) for step in steps]
         own = type(self).__getitem__ is ImageArrays.__getitem__ and self.transforms is None
         if not own or not indices or kinds not in ([ToTensor], [ToTensor, Normalize]):

@@ -32,10 +32,10 @@ _MODES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: 
 
 
 def _mode(caller: str, interpolation: Any, allowed: Sequence[str] = tuple(_FILTERS)) -> str:
-    mode = interpolation.value if isinstance(interpolation, InterpolationMode) else _MODES.get(interpolation)
+    mode: Any = interpolation.value if isinstance(interpolation, InterpolationMode) else _MODES.get(interpolation)
     if mode not in allowed:
         raise ValueError(f"{caller}: interpolation must be one of {', '.join(allowed)}, got {interpolation!r}")
-    return mode
+    return str(mode)
 
 
 def _kind(caller: str, img: Any) -> bool:
