@@ -86,6 +86,7 @@ if _TYPE_CHECKING:
     from chainrule import estimators as estimators
     from chainrule import func as func
     from chainrule import training as training
+    from chainrule import vision as vision
     from chainrule.autograd.drawing import draw as draw
     from chainrule.autograd.drawing import draw_text as draw_text
     from chainrule.autograd.explain import explain as explain
@@ -109,6 +110,8 @@ _LATER = {
     "draw": "autograd.drawing", "draw_text": "autograd.drawing",
     "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
     "load": "saving", "save": "saving", "seed_everything": "training", "training": "",
+    "load": "saving", "save": "saving",
+    "vision": "",
 }  # fmt: skip
 
 
