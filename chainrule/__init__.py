@@ -84,6 +84,7 @@ if _TYPE_CHECKING:
     from chainrule import array_api as array_api
     from chainrule import distributions as distributions
     from chainrule import func as func
+    from chainrule import metrics as metrics
     from chainrule.autograd.drawing import draw as draw
     from chainrule.autograd.drawing import draw_text as draw_text
     from chainrule.autograd.explain import explain as explain
@@ -105,7 +106,7 @@ _LATER = {
     "array_api": "", "distributions": "", "estimators": "", "func": "",
     "draw": "autograd.drawing", "draw_text": "autograd.drawing",
     "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
-    "load": "saving", "save": "saving",
+    "load": "saving", "metrics": "", "save": "saving",
 }  # fmt: skip
 
 
