@@ -90,6 +90,7 @@ if _TYPE_CHECKING:
     from chainrule.autograd.explain import explain as explain
     from chainrule.autograd.vmap import vmap as vmap
     from chainrule.autograd.why import why_no_grad as why_no_grad
+    from chainrule.model_summary import summary as summary
     from chainrule.saving import load as load
     from chainrule.saving import save as save
 
@@ -107,6 +108,7 @@ _LATER = {
     "draw": "autograd.drawing", "draw_text": "autograd.drawing",
     "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
     "load": "saving", "metrics": "", "save": "saving",
+    "summary": "model_summary",
 }  # fmt: skip
 
 
