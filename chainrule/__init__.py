@@ -85,6 +85,7 @@ if _TYPE_CHECKING:
     from chainrule import distributions as distributions
     from chainrule import estimators as estimators
     from chainrule import func as func
+    from chainrule import metrics as metrics
     from chainrule import training as training
     from chainrule import vision as vision
     from chainrule.autograd.drawing import draw as draw
@@ -92,6 +93,7 @@ if _TYPE_CHECKING:
     from chainrule.autograd.explain import explain as explain
     from chainrule.autograd.vmap import vmap as vmap
     from chainrule.autograd.why import why_no_grad as why_no_grad
+    from chainrule.model_summary import summary as summary
     from chainrule.saving import load as load
     from chainrule.saving import save as save
     from chainrule.training import seed_everything as seed_everything
@@ -112,6 +114,8 @@ _LATER = {
     "load": "saving", "save": "saving", "seed_everything": "training", "training": "",
     "load": "saving", "save": "saving",
     "vision": "",
+    "load": "saving", "metrics": "", "save": "saving",
+    "summary": "model_summary",
 }  # fmt: skip
 
 
