@@ -6,6 +6,7 @@ from chainrule.optim.composed import SequentialLR as SequentialLR
 from chainrule.optim.cyclic import CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts
 from chainrule.optim.cyclic import CyclicLR as CyclicLR
 from chainrule.optim.cyclic import OneCycleLR as OneCycleLR
+from chainrule.optim.scheduler_base import LRScheduler as LRScheduler
 from chainrule.optim.schedules import ConstantLR as ConstantLR
 from chainrule.optim.schedules import CosineAnnealingLR as CosineAnnealingLR
 from chainrule.optim.schedules import ExponentialLR as ExponentialLR
@@ -15,6 +16,5 @@ from chainrule.optim.schedules import MultiplicativeLR as MultiplicativeLR
 from chainrule.optim.schedules import MultiStepLR as MultiStepLR
 from chainrule.optim.schedules import PolynomialLR as PolynomialLR
 from chainrule.optim.schedules import StepLR as StepLR
-from chainrule.optim.scheduler_base import LRScheduler as LRScheduler
 
 _LRScheduler = LRScheduler  # its former name
