@@ -100,6 +100,7 @@ from chainrule.nn.loss import SmoothL1Loss as SmoothL1Loss
 from chainrule.nn.loss_classes import CrossEntropyLoss as CrossEntropyLoss
 from chainrule.nn.loss_classes import CTCLoss as CTCLoss
 from chainrule.nn.loss_classes import LinearCrossEntropyLoss as LinearCrossEntropyLoss
+from chainrule.nn.loss_classes import LinearCrossEntropyOptions as LinearCrossEntropyOptions
 from chainrule.nn.loss_classes import MultiLabelMarginLoss as MultiLabelMarginLoss
 from chainrule.nn.loss_classes import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
 from chainrule.nn.loss_classes import MultiMarginLoss as MultiMarginLoss

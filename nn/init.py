@@ -305,7 +305,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     outputs, inputs, *sizes = tensor.shape
     if groups < 1 or outputs % groups:
         raise ValueError(f"dirac_: dimension 0 must be divisible by groups={groups}, got {describe(tensor)}")
-    kernel = np.zeros(tensor.shape)
+    kernel: Any = np.zeros(tensor.shape)
     each = outputs // groups
     for i in range(min(each, inputs)):
         kernel[(slice(i, None, each), i, *[size // 2 for size in sizes])] = 1.0

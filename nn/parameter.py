@@ -157,6 +157,7 @@ class UninitializedTensorMixin(Tensor):
                 dtype = arg
         other: U = object.__new__(type(self))
         device, dtype = self._device if device is None else device, self._dtype if dtype is None else dtype
+        other.__dict__.update(self.__dict__)
         other._start(device, dtype, self._wants_grad)
         return other
 
@@ -205,7 +206,6 @@ class UninitializedTensorMixin(Tensor):
 
     def __deepcopy__(self: U, memo: dict[int, Any]) -> U:
         memo[id(self)] = other = self.to()
-        other.__dict__.update(self.__dict__)
         return other
 
     def __copy__(self: U) -> U:

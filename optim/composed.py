@@ -41,6 +41,14 @@ class _Composed(LRScheduler):
         assert optimizer is not None
         return optimizer
 
+    def _initial_step(self) -> None:
+        """As a part of another one: its own parts have had their first step already, and must not warn."""
+        called, self.optimizer._opt_called = self.optimizer._opt_called, True
+        try:
+            super()._initial_step()
+        finally:
+            self.optimizer._opt_called = called
+
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer, with the states of the parts."""
         state = {k: v for k, v in super().state_dict().items() if k != "_schedulers"}

@@ -183,6 +183,28 @@ def test_device_and_dtype(layer):
         assert p.dtype == cr.float64 and str(p.device) == "guard" and p.requires_grad
 
 
+@pytest.mark.parametrize("layer", [nn.AdaptiveAvgPool1d(2), nn.AdaptiveAvgPool1d(1), nn.Upsample(7, mode="linear")])
+def test_weighted_sums_of_integers_are_refused(layer):
+    """In whole numbers the weights would all be 0."""
+    with pytest.raises(NotImplementedError, match=r"expected floating-point numbers, got int64 .*use .float"):
+        layer(cr.arange(6).reshape(1, 2, 3))
+    same(nn.Upsample(6)(cr.arange(3).reshape(1, 1, 3)), cr.tensor([[[0, 0, 1, 1, 2, 2]]]))
+
+
+def test_sizes_may_be_numpy_integers():
+    layer = nn.Conv2d(1, 1, np.int64(3), stride=np.int32(2), padding=(np.int64(1), 0))
+    assert repr(layer) == "Conv2d(1, 1, kernel_size=(3, 3), stride=(2, 2), padding=(1, 0))"
+
+
+def test_complex_parameters_start_in_the_same_range():
+    layer = nn.Conv2d(4, 50, 5, dtype=cr.complex64)
+    for part in (layer.weight.real, layer.weight.imag):
+        assert 0.099 < float(part.max()) <= 0.1 and -0.1 <= float(part.min()) < -0.099
+    x = cr.ones(1, 4, 5, 5, dtype=cr.complex64)
+    expected = layer.weight.sum(dim=(1, 2, 3)) + layer.bias
+    np.testing.assert_allclose(layer(x).numpy(force=True).ravel(), expected.numpy(force=True), rtol=1e-5)
+
+
 def test_convolution_of_no_channels():
     layer = nn.Conv2d(0, 2, 3)
     same(layer(cr.zeros(1, 0, 3, 3)), cr.zeros(1, 2, 1, 1))

@@ -32,10 +32,10 @@ _MODES = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: 
 
 
 def _mode(caller: str, interpolation: Any, allowed: Sequence[str] = tuple(_FILTERS)) -> str:
-    mode = interpolation.value if isinstance(interpolation, InterpolationMode) else _MODES.get(interpolation)
+    mode: Any = interpolation.value if isinstance(interpolation, InterpolationMode) else _MODES.get(interpolation)
     if mode not in allowed:
         raise ValueError(f"{caller}: interpolation must be one of {', '.join(allowed)}, got {interpolation!r}")
-    return mode
+    return str(mode)
 
 
 def _kind(caller: str, img: Any) -> bool:
@@ -208,13 +208,14 @@ def normalize(tensor: Tensor, mean: Sequence[float], std: Sequence[float], inpla
         raise TypeError(f"normalize: expected a floating-point tensor, got {tensor.dtype}; convert_image_dtype() it")
     if tensor.ndim < 3:
         raise ValueError(f"normalize: expected shape (..., C, H, W), got {tuple(tensor.shape)}")
-    middle, spread = (cr.tensor(v, dtype=tensor.dtype, device=tensor.device).reshape(-1, 1, 1) for v in (mean, std))
-    for name, v in (("mean", middle), ("std", spread)):
+    numbers = [np.asarray(v, np.float64).reshape(-1, 1, 1) for v in (mean, std)]
+    for name, v in zip(("mean", "std"), numbers):
         if v.shape[0] not in (1, tensor.shape[-3]):
             raise ValueError(
                 f"normalize: {name} must have one value for each of {tensor.shape[-3]} channels, got {v.shape[0]}"
             )
-    if bool((spread == 0).any()):
+    middle, spread = (cr.tensor(v, dtype=tensor.dtype, device=tensor.device) for v in numbers)
+    if not numbers[1].all() or (tensor.itemsize < 4 and bool((spread == 0).any())):
         raise ValueError(f"normalize: std is 0 as {tensor.dtype}, which leads to a division by zero, got {std}")
     if inplace:
         return tensor.sub_(middle).div_(spread)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import chainrule as cr
+from chainrule.autograd.dtypes import bool_
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import functional as F
 
@@ -27,8 +28,8 @@ def as_planes(image: Tensor) -> tuple[Tensor, Any]:
 
     def back(planes: Tensor) -> Tensor:
         if not image.is_floating_point():
-            most = 1 if dtype == cr.bool else cr.iinfo(dtype).max
-            least = 0 if dtype == cr.bool else cr.iinfo(dtype).min
+            most = 1 if dtype == bool_ else cr.iinfo(dtype).max
+            least = 0 if dtype == bool_ else cr.iinfo(dtype).min
             planes = planes.round().clamp(least, most).to(dtype)
         return planes[0, 0] if flat else planes.reshape(*lead, *planes.shape[-3:])
 
@@ -37,7 +38,7 @@ def as_planes(image: Tensor) -> tuple[Tensor, Any]:
 
 def maximum(dtype: Any) -> float:
     """What white is in a dtype: 1 for floats, the largest value for integers."""
-    if dtype == cr.bool or dtype.is_floating_point:
+    if dtype == bool_ or dtype.is_floating_point:
         return 1
     return int(cr.iinfo(dtype).max)
 

@@ -70,9 +70,10 @@ def pad(image: Any, sides: tuple[int, int, int, int], fill: Any, mode: str) -> A
         made.paste(image, (left, top))
         return made
     array = np.asarray(image)
+    border: Any = mode
     widths = [(max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0))] + [(0, 0)] * (array.ndim - 2)
     array = np.pad(array[max(-top, 0) : array.shape[0] - max(-bottom, 0), max(-left, 0) :][
-        :, : array.shape[1] - max(-left, 0) - max(-right, 0)], widths, mode=mode)  # fmt: skip
+        :, : array.shape[1] - max(-left, 0) - max(-right, 0)], widths, mode=border)  # fmt: skip
     made = pillow("pad").fromarray(array)
     if image.mode == "P" and image.getpalette() is not None:
         made.putpalette(image.getpalette())

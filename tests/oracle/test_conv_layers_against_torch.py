@@ -410,3 +410,36 @@ def test_distribution_of_the_first_parameters(kind, d):
             assert abs(values.mean()) < 0.03 * bound
         else:
             assert np.abs(values).max() > 0.5 * bound
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(5, 12), (20, 30)])
+def test_upsampling_of_bytes(mode, size):
+    """PyTorch's weights are fixed-point numbers: a value may lie 1 beside ours."""
+    x = np.random.default_rng(0).integers(0, 256, (2, 3, 9, 7)).astype("uint8")
+    for corners in (False, True) if mode.startswith("bi") else (None,):
+        out = cr.nn.Upsample(size, mode=mode, align_corners=corners)(cr.tensor(x))
+        expected = torch.nn.Upsample(size, mode=mode, align_corners=corners)(torch.tensor(x))
+        assert out.dtype == cr.uint8 and tuple(out.shape) == tuple(expected.shape)
+        apart = np.abs(out.numpy(force=True).astype(int) - expected.numpy().astype(int))
+        assert apart.max() <= (1 if mode.startswith("bi") else 0) and np.mean(apart > 0) < 0.05
+
+
+@pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "complex64", "complex128"])
+@pytest.mark.parametrize("name", [f"{k}{d}d" for k in ("Conv", "ConvTranspose") for d in DIMS])
+def test_convolution_of_other_dtypes(name, dtype):
+    mine, other = getattr(cr, dtype), getattr(torch, dtype)
+    theirs = getattr(torch.nn, name)(3, 4, 3, padding=1, dtype=other)
+    ours = getattr(cr.nn, name)(3, 4, 3, padding=1, dtype=mine)
+    wide = "complex128" if dtype.startswith("complex") else "float64"
+    load(ours, theirs.to(getattr(torch, wide)))
+    theirs = theirs.to(other)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 3, *SIZE[int(name[-2])])).astype(wide)
+    x = x + 1j * rng.normal(size=x.shape) if wide == "complex128" else x
+    out, expected = ours(cr.tensor(x).to(mine)), theirs(torch.tensor(x).to(other))
+    assert out.dtype == mine
+    rtol = {"float16": 3e-3, "bfloat16": 3e-2, "complex64": 1e-5, "complex128": 1e-10}[dtype]
+    out, expected = out.to(getattr(cr, wide)), expected.to(getattr(torch, wide))
+    np.testing.assert_allclose(out.numpy(force=True), expected.detach().numpy(), rtol=rtol, atol=rtol)

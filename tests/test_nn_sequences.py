@@ -488,11 +488,10 @@ def test_initialisation_is_seeded_and_unrecorded(fill):
     assert cr.equal(first, second) and host(first).any()
     with pytest.raises(RuntimeError, match="modified by an inplace"):
         recorded.backward()
-    before = cr.get_rng_state() if hasattr(cr, "get_rng_state") else None
+    before = cr.get_rng_state()
     fill(first, cr.Generator().manual_seed(4))
     assert not cr.equal(first, second)
-    if before is not None:  # a generator of one's own leaves the common one alone
-        assert cr.equal(before, cr.get_rng_state())
+    assert cr.equal(before, cr.get_rng_state())  # a generator of one's own leaves the common one alone
 
 
 def test_initialisation_of_parts_of_a_tensor():
