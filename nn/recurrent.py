@@ -41,6 +41,12 @@ class RNNBase(Module):
 
     Raises:
         ValueError: a size or ``dropout`` is out of range, or the mode is not known.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.RNNBase("GRU", 3, 4)(cr.zeros(5, 2, 3))[0].shape
+        (5, 2, 4)
     """
 
     bias: bool
