@@ -124,9 +124,10 @@ def test_rotation_by_any_angle():
         assert (pil != tensor).mean() < 0.02  # pixels exactly between two
     filled = array(F.rotate(planes(), 45, fill=[7.0]))
     assert (filled[:, 0, 0] == 7).all()
-    assert array(F.rotate(planes(), 45, InterpolationMode.BILINEAR, expand=True)).shape == array(
-        F.rotate(picture(), 45, expand=True)
-    ).shape
+    assert (
+        array(F.rotate(planes(), 45, InterpolationMode.BILINEAR, expand=True)).shape
+        == array(F.rotate(picture(), 45, expand=True)).shape
+    )
 
 
 @pytest.mark.parametrize("mode", "1 L LA P RGB RGBA CMYK I F HSV YCbCr I;16".split())
@@ -311,7 +312,7 @@ def test_cifar(tmp_path, monkeypatch):
     image, label = data[7]
     np.testing.assert_array_equal(array(image) * np.float32(255), records[7, 1:].reshape(3, 32, 32))
     assert label == records[7, 0]
-    (x, y), = DataLoader(data, 10)
+    ((x, y),) = DataLoader(data, 10)
     np.testing.assert_array_equal(array(x[7]), array(image))
     (folder / "data_batch_3.bin").unlink()
     with pytest.warns(UserWarning, match="found 4 of 5 files"):
@@ -359,7 +360,12 @@ def tree(tmp_path):
 def test_image_folder(tree):
     data = datasets.ImageFolder(tree, transform=transforms.PILToTensor(), target_transform=str)
     assert data.classes == ["a", "b"] and data.targets == [0, 0, 1, 1] and len(data) == 4
-    assert [path[len(str(tree)) :] for path, _ in data.imgs] == ["/a/2.png", "/a/deep/1.PNG", "/b/2.png", "/b/deep/1.PNG"]
+    assert [path[len(str(tree)) :] for path, _ in data.imgs] == [
+        "/a/2.png",
+        "/a/deep/1.PNG",
+        "/b/2.png",
+        "/b/deep/1.PNG",
+    ]
     image, target = data[2]
     assert image[:, 0, 0].tolist() == [255, 0, 0] and target == "1" and data[1][0][:, 0, 0].tolist() == [7, 7, 7]
     texts = datasets.DatasetFolder(tree, lambda path: open(path).read(), is_valid_file=lambda p: p.endswith("txt"))
