@@ -18,6 +18,7 @@ from chainrule.autograd.creation import _finish, _on, _sizes
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import wrap
 from chainrule.autograd.tensor import Tensor
+from chainrule.backends import distributions
 from chainrule.backends import random as definitions
 from chainrule.backends.devices import device as Device
 
@@ -384,3 +385,9 @@ def keep_mask(like: Tensor, keep: float, generator: Generator | None = None) -> 
     """A bool tensor of the size of ``like``, true with probability ``keep``; for dropout."""
     device = _where(like._device)
     return wrap(_draw(definitions.keep_mask, device, tuple(like._data.shape), generator, keep), device)
+
+
+def open_uniform(shape: Any, like: Tensor, generator: Generator | None = None) -> Tensor:
+    """Uniform float64 numbers in (0, 1), never 0 and never 1, on the device of ``like``; to invert distributions."""
+    device = _where(like._device)
+    return wrap(_draw(distributions.open_uniform, device, tuple(shape), generator), device)

@@ -9,7 +9,6 @@ from typing import Any as _Any
 from chainrule.autograd import refusals as _refusals
 from chainrule.nn import functional as functional
 from chainrule.nn import init as init
-from chainrule.nn import utils as utils
 from chainrule.nn.activation import CELU as CELU
 from chainrule.nn.activation import ELU as ELU
 from chainrule.nn.activation import GELU as GELU
@@ -38,6 +37,7 @@ from chainrule.nn.adaptive_pooling import AdaptiveMaxPool3d as AdaptiveMaxPool3d
 from chainrule.nn.adaptive_pooling import FractionalMaxPool2d as FractionalMaxPool2d
 from chainrule.nn.adaptive_pooling import FractionalMaxPool3d as FractionalMaxPool3d
 from chainrule.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
+from chainrule.nn.attention import MultiheadAttention as MultiheadAttention
 from chainrule.nn.containers import ModuleDict as ModuleDict
 from chainrule.nn.containers import ModuleList as ModuleList
 from chainrule.nn.containers import Sequential as Sequential
@@ -65,7 +65,6 @@ from chainrule.nn.folding import Unfold as Unfold
 from chainrule.nn.gates import GLU as GLU
 from chainrule.nn.gates import AdaptivePiecewiseLinear as AdaptivePiecewiseLinear
 from chainrule.nn.gates import Maxout as Maxout
-from chainrule.nn.layer_norm import CrossMapLRN2d as CrossMapLRN2d
 from chainrule.nn.layer_norm import GroupNorm as GroupNorm
 from chainrule.nn.layer_norm import LayerNorm as LayerNorm
 from chainrule.nn.layer_norm import LocalResponseNorm as LocalResponseNorm
@@ -78,6 +77,12 @@ from chainrule.nn.lazy_layers import LazyConvTranspose1d as LazyConvTranspose1d
 from chainrule.nn.lazy_layers import LazyConvTranspose2d as LazyConvTranspose2d
 from chainrule.nn.lazy_layers import LazyConvTranspose3d as LazyConvTranspose3d
 from chainrule.nn.lazy_layers import LazyLinear as LazyLinear
+from chainrule.nn.lazy_normalization import LazyBatchNorm1d as LazyBatchNorm1d
+from chainrule.nn.lazy_normalization import LazyBatchNorm2d as LazyBatchNorm2d
+from chainrule.nn.lazy_normalization import LazyBatchNorm3d as LazyBatchNorm3d
+from chainrule.nn.lazy_normalization import LazyInstanceNorm1d as LazyInstanceNorm1d
+from chainrule.nn.lazy_normalization import LazyInstanceNorm2d as LazyInstanceNorm2d
+from chainrule.nn.lazy_normalization import LazyInstanceNorm3d as LazyInstanceNorm3d
 from chainrule.nn.linear import Bilinear as Bilinear
 from chainrule.nn.linear import Flatten as Flatten
 from chainrule.nn.linear import Identity as Identity
@@ -95,6 +100,7 @@ from chainrule.nn.loss import SmoothL1Loss as SmoothL1Loss
 from chainrule.nn.loss_classes import CrossEntropyLoss as CrossEntropyLoss
 from chainrule.nn.loss_classes import CTCLoss as CTCLoss
 from chainrule.nn.loss_classes import LinearCrossEntropyLoss as LinearCrossEntropyLoss
+from chainrule.nn.loss_classes import LinearCrossEntropyOptions as LinearCrossEntropyOptions
 from chainrule.nn.loss_classes import MultiLabelMarginLoss as MultiLabelMarginLoss
 from chainrule.nn.loss_classes import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
 from chainrule.nn.loss_classes import MultiMarginLoss as MultiMarginLoss
@@ -162,6 +168,11 @@ from chainrule.nn.softmax import LogSoftmax as LogSoftmax
 from chainrule.nn.softmax import Softmax as Softmax
 from chainrule.nn.softmax import Softmax2d as Softmax2d
 from chainrule.nn.softmax import Softmin as Softmin
+from chainrule.nn.transformer import Transformer as Transformer
+from chainrule.nn.transformer import TransformerDecoder as TransformerDecoder
+from chainrule.nn.transformer import TransformerEncoder as TransformerEncoder
+from chainrule.nn.transformer_layers import TransformerDecoderLayer as TransformerDecoderLayer
+from chainrule.nn.transformer_layers import TransformerEncoderLayer as TransformerEncoderLayer
 from chainrule.nn.upsampling import Upsample as Upsample
 from chainrule.nn.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from chainrule.nn.upsampling import UpsamplingNearest2d as UpsamplingNearest2d

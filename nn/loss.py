@@ -20,8 +20,10 @@ class _Loss(Module):
         label = type(self).__name__
         if size_average is not None or reduce is not None:
             reduction = legacy(label, size_average, reduce, reduction)
+            depth = 1 + sum("__init__" in cls.__dict__ for cls in type(self).__mro__[: type(self).__mro__.index(_Loss)])
             warnings.warn(
-                f"{label}: size_average and reduce are deprecated, use reduction={reduction!r} instead", stacklevel=3
+                f"{label}: size_average and reduce are deprecated, use reduction={reduction!r} instead",
+                stacklevel=depth + 1,  # the line that made the layer
             )
         if reduction not in self._reductions:
             *most, last = [repr(r) for r in self._reductions]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import functional as F
+from chainrule.nn.distance import PairwiseDistance
 from chainrule.nn.loss import _Loss
 
 
@@ -178,7 +179,7 @@ class TripletMarginWithDistanceLoss(_Loss):
         if margin <= 0:
             raise ValueError(f"TripletMarginWithDistanceLoss: margin must be positive, got {margin}")
         super().__init__(reduction=reduction)
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin = margin
         self.swap = swap
 

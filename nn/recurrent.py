@@ -14,8 +14,8 @@ from chainrule.autograd.tensor import Tensor
 from chainrule.nn import functional as F  # noqa: F401  (declares the functions used below)
 from chainrule.nn import init
 from chainrule.nn.module import Module
+from chainrule.nn.packed_sequence import PackedSequence, permuted
 from chainrule.nn.parameter import Parameter
-from chainrule.nn.utils.rnn import PackedSequence, permuted
 
 #: rows of the weights for each hidden feature
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
@@ -77,7 +77,7 @@ class RNNBase(Module):
             raise ValueError(f"{label}: proj_size must be less than hidden_size {hidden_size}, got {proj_size}")
         if proj_size and mode != "LSTM":
             raise ValueError(f"{label}: proj_size is for LSTM only, got {proj_size}")
-        if isinstance(dropout, bool) or not isinstance(dropout, numbers.Number) or not 0 <= dropout <= 1:  # type: ignore[operator]
+        if isinstance(dropout, bool) or not isinstance(dropout, numbers.Number) or not 0 <= dropout <= 1:
             raise ValueError(f"{label}: dropout must be a probability between 0 and 1, got {dropout!r}")
         if dropout and num_layers == 1:
             warnings.warn(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.optim.groups import betas as both_betas
+from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
-
-#: state entry -> index of the beta by whose ``1 - beta`` PyTorch's form differs from ours
-_SCALED = {"exp_avg": 0, "exp_avg_sq": 1, "max_exp_avg_sq": 1}
 
 
 class Adam(Optimizer):
@@ -22,6 +21,8 @@ class Adam(Optimizer):
         amsgrad: divide by the largest root so far (Reddi et al., 2018).
         maximize: ascend.
         differentiable: record the step.
+        decoupled_weight_decay: weight decay shrinks the parameters themselves, as :class:`AdamW` does.
+        foreach, capturable, fused: accepted for PyTorch's sake; the step is always done the fastest way.
 
     Raises:
         ValueError: a number is out of range.
@@ -44,7 +45,7 @@ class Adam(Optimizer):
         lr: Any = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0,
         amsgrad: bool = False,
         *,
         foreach: bool | None = None,
@@ -52,25 +53,26 @@ class Adam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
         fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        name = type(self).__name__
-        if len(betas) != 2 or not all(0.0 <= b < 1.0 for b in betas):
-            raise ValueError(f"{name}: betas must be two numbers in [0, 1), got {betas!r}")
-        if not eps >= 0.0:
-            raise ValueError(f"{name}: eps must not be negative, got {eps}")
+        not_negative(self._label, eps=eps)
         defaults = {
             "lr": lr,
-            "betas": tuple(betas),
+            "betas": both_betas(self._label, betas),
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
             "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
 
     def init_state(self, xp: Any, p: Any, group: dict[str, Any]) -> dict[str, Any]:
-        state = {"exp_avg": xp.zeros_like(p), "exp_avg_sq": xp.zeros_like(p), "betas": tuple(group["betas"])}
+        state = {"exp_avg": xp.zeros_like(p), "exp_avg_sq": xp.zeros_like(p)}
         if group["amsgrad"]:
             state["max_exp_avg_sq"] = xp.zeros_like(p)
         return state
@@ -78,36 +80,24 @@ class Adam(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
         """Adam's step.
 
-        The moments are kept without their factors 1 - beta, which saves two of twelve passes over memory: with
-        m = (1 - beta1) M and v = (1 - beta2) V the factors end up in two numbers. ``state["betas"]`` are those
-        that M and V were last used with; PyTorch's m and v stay continuous when a schedule changes them.
+        The moments are kept as PyTorch keeps them, so that a state dict holds them to the last bit and a run that goes
+        on from one is the same run. (Without their factors 1 - beta two of fourteen passes over memory would go.)
         """
         beta1, beta2 = group["betas"]
-        old1, old2 = state["betas"]
-        state["betas"] = (beta1, beta2)
         mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean *= beta1 * ((1 - old1) / (1 - beta1))
-        mean += g
-        square *= beta2 * ((1 - old2) / (1 - beta2))
-        square += g * g
+        mean *= beta1
+        mean += g * (1 - beta1)
+        square *= beta2
+        squared = g * g
+        squared *= 1 - beta2
+        square += squared
         if group["amsgrad"]:
-            largest = state["max_exp_avg_sq"]
-            if old2 != beta2:
-                largest *= (1 - old2) / (1 - beta2)
+            largest = state.get("max_exp_avg_sq", square)  # amsgrad may have been switched on meanwhile
             square = state["max_exp_avg_sq"] = xp.maximum(largest, square)
         step = state["step"]
-        scale = math.sqrt((1 - beta2**step) / (1 - beta2))
+        scale = math.sqrt(1 - beta2**step)
         root = xp.sqrt(square) + group["eps"] * scale
-        return mean / root * (group["lr"] * ((1 - beta1) / (1 - beta1**step) * scale))
-
-    def export_state(self, xp: Any, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-        betas = state["betas"]
-        return {k: v * (1 - betas[_SCALED[k]]) if k in _SCALED else v for k, v in state.items() if k != "betas"}
-
-    def import_state(self, xp: Any, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-        betas = tuple(group["betas"])
-        given = {k: v / (1 - betas[_SCALED[k]]) if k in _SCALED else v for k, v in state.items()}
-        return {**given, "betas": betas}
+        return mean / root * (group["lr"] / (1 - beta1**step) * scale)
 
 
 class AdamW(Adam):
@@ -128,8 +118,6 @@ class AdamW(Adam):
         tensor([0.8500])
     """
 
-    decoupled_decay = True
-
     def __init__(
         self,
         params: Params,
@@ -138,6 +126,24 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
-        **options: Any,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )

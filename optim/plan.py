@@ -2,7 +2,8 @@
 
 A ufunc call on a bias of 10 elements takes as long as one on 2,000, so the small tensors of a group are joined: their
 state is kept in flat arrays, their gradients are gathered, and each step of the formula is one call for all of them.
-Parameters themselves never move: whoever else holds their memory keeps seeing them.
+Large ones are cut into blocks that stay in the cache, and all threads take part. Parameters themselves never move:
+whoever else holds their memory keeps seeing them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 #: tensors of at most this many elements are joined: above, copying the gradient costs more than the calls
 SMALL = 16_384
-#: elements that are updated at a time; half a dozen float32 arrays of them fit into the last-level cache
+#: elements that are updated at a time; half a dozen float32 arrays of them fit into the last-level cache, and a call on
+#: them is long enough for a second thread not to wait for the interpreter's lock
 BLOCK = 262_144
 #: how often a group is arranged anew before joining is given up: the set of parameters with gradients keeps changing
 _PATIENCE = 8
@@ -37,37 +39,43 @@ class Slot:
 
 
 class Chunk:
-    """Parameters of one device, dtype and number of updates, that are updated together."""
+    """Parameters of one device, dtype and number of updates, that are updated together.
 
-    __slots__ = ("blocks", "bounds", "device", "dtype", "half", "params", "places", "plain", "state")
+    It is of one of four kinds: ``large``, one tensor in blocks; ``flat``, tensors joined in one array (or one that is
+    complex, of half precision or 0-d); ``plain``, one tensor that the formula is applied to as it is; or none of
+    these: one tensor of a formula that is not elementwise, and has to be converted first.
+    """
+
+    __slots__ = ("bounds", "device", "dtype", "flat", "large", "params", "places", "plain", "size", "state")
 
     def __init__(self, params: list[Tensor], slots: list[Slot], places: list[int], elementwise: bool) -> None:
-        first = params[0]
+        first = params[0]._data
         self.params = params
         self.places = places  # positions among the parameters that have gradients
-        self.device = first._device
-        # half-precision parameters are updated in float32
-        self.half = first._data.dtype.itemsize == 2
-        self.dtype: Any = np.dtype(np.float32) if self.half else first._data.dtype
+        self.device = params[0]._device
+        self.dtype = computed_in(first.dtype)
         self.bounds: list[tuple[int, int]] = []
         end = 0
         for p in params:
-            self.bounds.append((end, end := end + p._data.size))
-        self.blocks = (
-            elementwise and len(params) == 1 and self.device.type == "cpu" and end > 2 * BLOCK and not self.half
-        )
-        self.plain = len(params) == 1 and first._data.ndim > 0 and not self.half and not self.blocks
+            self.bounds.append((end, end := end + p._data.size * _reals(p._data.dtype)))
+        self.size = end
+        single, as_it_is = len(params) == 1, self.dtype == first.dtype
+        real = _reals(first.dtype) == 1
+        self.large = elementwise and single and real and self.device.type == "cpu" and end > BLOCK
+        self.plain = single and first.ndim > 0 and as_it_is and not self.large
+        self.flat = elementwise and not self.plain and not self.large
         arrays, xp = self.device.array_type, self.device.xp
-        if len(params) == 1:
-            # arithmetic on 0-d arrays gives scalars, which nothing can be done to in place
-            flat = first._data.ndim == 0
-            entries = slots[0].entries.items()
-            self.state = {k: v.reshape(1) if flat and isinstance(v, arrays) else v for k, v in entries}
-        else:
-            self.state = {
-                name: xp.concat([s.entries[name].reshape(-1) for s in slots]) if isinstance(value, arrays) else value
-                for name, value in slots[0].entries.items()
-            }
+        self.state: dict[str, Any] = {}
+        for name, value in slots[0].entries.items():
+            if not isinstance(value, arrays):
+                self.state[name] = value
+            elif self.flat:
+                self.state[name] = xp.concat([flat_reals(s.entries[name]) for s in slots])
+            elif self.large:
+                self.state[name] = xp.ascontiguousarray(value).reshape(-1)
+            else:
+                # arithmetic on 0-d arrays gives scalars, which nothing can be done to in place
+                self.state[name] = value if value.ndim else value.reshape(1)
         self.state["step"] = slots[0].step
 
     def slots(self) -> list[Slot]:
@@ -76,16 +84,37 @@ class Chunk:
         entries = {k: v for k, v in self.state.items() if k != "step"}
         if self.plain:
             return [Slot(step, entries)]
+        if not (self.flat or self.large):
+            shape = self.params[0]._data.shape
+            return [Slot(step, {k: v.reshape(shape) if isinstance(v, arrays) and not shape else v
+                                for k, v in entries.items()})]  # fmt: skip
         return [
-            Slot(
-                step,
-                {
-                    k: v.reshape(-1)[start:end].reshape(p._data.shape) if isinstance(v, arrays) else v
-                    for k, v in entries.items()
-                },
-            )
+            Slot(step, {k: _shaped(v[start:end], p._data) if isinstance(v, arrays) else v for k, v in entries.items()})
             for p, (start, end) in zip(self.params, self.bounds)
         ]
+
+
+def computed_in(dtype: Any) -> Any:
+    """The real dtype that a parameter's update is computed in: float32 for those of half precision."""
+    if dtype.itemsize == 2:
+        return np.dtype(np.float32)
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+
+
+def _reals(dtype: Any) -> int:
+    """How many real numbers an element is."""
+    return 2 if dtype.kind == "c" else 1
+
+
+def flat_reals(array: Any) -> Any:
+    """All elements in one row, complex ones as pairs of real numbers; a view where the memory allows one."""
+    flat = array.reshape(-1)
+    return flat.view(computed_in(array.dtype)) if array.dtype.kind == "c" else flat
+
+
+def _shaped(row: Any, like: Any) -> Any:
+    """The inverse of :func:`flat_reals`: a view of the shape, and if complex the dtype, of ``like``."""
+    return (row.view(like.dtype) if like.dtype.kind == "c" else row).reshape(like.shape)
 
 
 class Plan:
@@ -121,8 +150,17 @@ class Plan:
             slots.update(zip(chunk.params, chunk.slots()))
 
 
-def make(optimizer: Optimizer, before: Plan | None, params: list[Tensor], group: dict[str, Any]) -> Plan:
+def make(
+    optimizer: Optimizer, before: Plan | None, params: list[Tensor], grads: list[Tensor], group: dict[str, Any]
+) -> Plan:
     """Arrange ``params`` anew; their state is carried over."""
+    label = type(optimizer).__name__
+    for i, (p, g) in enumerate(zip(params, grads)):
+        if g._data.dtype != p._data.dtype or g._data.shape != p._data.shape or g._device is not p._device:
+            raise RuntimeError(
+                f"{label}: the gradient of parameter {i} must be of its kind, {_kind(p)}, got {_kind(g)}; "
+                "was p.data replaced after backward()?"
+            )
     if before is not None:
         before.write_back(optimizer._slots)
     changes = 0 if before is None else before.changes + 1
@@ -130,7 +168,7 @@ def make(optimizer: Optimizer, before: Plan | None, params: list[Tensor], group:
     open_: dict[Any, tuple[list[Tensor], list[Slot], list[int]]] = {}
     runs: list[tuple[list[Tensor], list[Slot], list[int]]] = []
     for i, p in enumerate(params):
-        slot = _slot(optimizer, p, group)
+        slot = slot_of(optimizer, p, group)
         if not joins or p._data.size > SMALL:
             runs.append(([p], [slot], [i]))
             continue
@@ -146,31 +184,58 @@ def make(optimizer: Optimizer, before: Plan | None, params: list[Tensor], group:
     return Plan(params, [Chunk(*run, optimizer.elementwise) for run in runs], changes)
 
 
-def _slot(optimizer: Optimizer, p: Tensor, group: dict[str, Any]) -> Slot:
+def _kind(t: Tensor) -> str:
+    return f"{t.dtype} of shape {tuple(t.shape)} on {t.device}"
+
+
+def slot_of(optimizer: Optimizer, p: Tensor, group: dict[str, Any]) -> Slot:
     """The state of ``p``, where ``p`` is now; made when it is updated for the first time."""
-    device, xp = p._device, p._device.xp
-    half = p._data.dtype.itemsize == 2
-    dtype = np.dtype(np.float32) if half else p._data.dtype
     slot = optimizer._slots.get(p)
     if slot is None:
-        if not optimizer_takes(p):
-            raise TypeError(f"{type(optimizer).__name__}: expected floating-point parameters, got {p.dtype}")
-        like = xp.astype(p._data, dtype) if half else p._data
-        slot = optimizer._slots[p] = Slot(0, optimizer.init_state(xp, like, group))
+        check_dtype(optimizer, p, group)
+        seen = optimizer._state.get(p)
+        if seen:
+            from chainrule.optim.state import read
+
+            slot = read(type(optimizer).__name__, optimizer, "a parameter", p, group, seen, keep=bool(group.get("differentiable")))
+        else:
+            slot = Slot(0, fresh(optimizer, p, group))
+        optimizer._slots[p] = slot
         return slot
     for name, value in slot.entries.items():
         if hasattr(value, "dtype"):
-            slot.entries[name] = placed(value, device, dtype)
+            slot.entries[name] = placed(value, p._device, state_dtype(p))
     return slot
 
 
-def optimizer_takes(p: Tensor) -> bool:
-    """Whether a parameter is of a real floating dtype."""
-    return dtypes.category(p._data.dtype) == 2
+def fresh(optimizer: Optimizer, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+    """The state before the first update."""
+    array, xp = p._data, p._device.xp
+    if array.dtype.kind != "c":
+        like = xp.astype(array, np.dtype(np.float32)) if array.dtype.itemsize == 2 else array
+        return optimizer.init_state(xp, like, group)
+    entries = optimizer.init_state(xp, flat_reals(array), group)
+    return {k: _shaped(v, array) if isinstance(v, p._device.array_type) else v for k, v in entries.items()}
+
+
+def state_dtype(p: Tensor) -> Any:
+    """The dtype of the state arrays of a parameter."""
+    return np.dtype(np.float32) if p._data.dtype.itemsize == 2 else p._data.dtype
+
+
+def check_dtype(optimizer: Optimizer, p: Tensor, group: dict[str, Any]) -> None:
+    """Raise TypeError where the formula cannot be applied to a parameter of this dtype."""
+    label, category = type(optimizer).__name__, dtypes.category(p._data.dtype)
+    if category == 3:
+        if not optimizer.elementwise or group.get("differentiable"):
+            how = "with differentiable=True" if optimizer.elementwise else "by this optimizer"
+            raise TypeError(f"{label}: complex parameters cannot be optimized {how}, got {p.dtype}; use view_as_real")
+    elif category != 2:
+        raise TypeError(f"{label}: expected floating-point parameters, got {p.dtype}")
 
 
 def placed(array: Any, device: Any, dtype: Any) -> Any:
-    """An array (of any backend) or a Tensor as an array of ``device`` and ``dtype``."""
+    """An array (of any library) or a Tensor as an array of ``device`` and ``dtype``."""
     if isinstance(array, Tensor):
         array = array.to(device)._data
     if not isinstance(array, device.array_type):

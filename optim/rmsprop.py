@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
 
 
@@ -19,6 +20,7 @@ class RMSprop(Optimizer):
         centered: divide by the running standard deviation instead.
         maximize: ascend.
         differentiable: record the step.
+        capturable, foreach: accepted for PyTorch's sake; the step is always done the fastest way.
 
     Raises:
         ValueError: a number is negative.
@@ -41,17 +43,15 @@ class RMSprop(Optimizer):
         lr: Any = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
+        weight_decay: float = 0,
+        momentum: float = 0,
         centered: bool = False,
         capturable: bool = False,
         foreach: bool | None = None,
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        for name, value in (("alpha", alpha), ("eps", eps), ("momentum", momentum)):
-            if not value >= 0.0:
-                raise ValueError(f"RMSprop: {name} must not be negative, got {value}")
+        not_negative("RMSprop", alpha=alpha, eps=eps, momentum=momentum)
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -59,6 +59,8 @@ class RMSprop(Optimizer):
             "eps": eps,
             "centered": centered,
             "weight_decay": weight_decay,
+            "capturable": capturable,
+            "foreach": foreach,
             "maximize": maximize,
             "differentiable": differentiable,
         }
@@ -78,14 +80,18 @@ class RMSprop(Optimizer):
         square *= alpha
         square += g * g * (1 - alpha)
         if group["centered"]:
-            mean = state["grad_avg"]
+            mean = state.get("grad_avg")  # momentum and centering may have been switched on meanwhile
+            if mean is None:
+                mean = state["grad_avg"] = xp.zeros_like(g)
             mean += (g - mean) * (1 - alpha)
             root = xp.sqrt(square - mean * mean)
         else:
             root = xp.sqrt(square)
         step = g / (root + group["eps"])
         if group["momentum"]:
-            buffer = state["momentum_buffer"]
+            buffer = state.get("momentum_buffer")
+            if buffer is None:
+                buffer = state["momentum_buffer"] = xp.zeros_like(g)
             buffer *= group["momentum"]
             buffer += step
             step = buffer

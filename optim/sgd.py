@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
 
 
@@ -18,6 +19,7 @@ class SGD(Optimizer):
         nesterov: look ahead along the momentum (Sutskever et al., 2013).
         maximize: ascend.
         differentiable: record the step.
+        foreach, fused: accepted for PyTorch's sake; the step is always done the fastest way.
 
     Raises:
         ValueError: a number is out of range, or nesterov without momentum or with dampening.
@@ -33,14 +35,15 @@ class SGD(Optimizer):
     """
 
     elementwise = True
+    counts = False
 
     def __init__(
         self,
         params: Params,
         lr: Any = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: Any = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
@@ -48,8 +51,7 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        if momentum < 0.0:
-            raise ValueError(f"SGD: momentum must not be negative, got {momentum}")
+        not_negative("SGD", momentum=momentum)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError(
                 f"SGD: nesterov needs momentum and no dampening, got momentum={momentum} and dampening={dampening}"
@@ -61,7 +63,9 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
             "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 
@@ -79,6 +83,3 @@ class SGD(Optimizer):
             buffer *= momentum
             buffer += g * (1 - group["dampening"]) if group["dampening"] else g
         return (g + buffer * momentum if group["nesterov"] else buffer) * group["lr"]
-
-    def export_state(self, xp: Any, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-        return {k: v for k, v in state.items() if k != "step"}

@@ -95,6 +95,10 @@ class Memory:
                 storages[name] = storage
         return sources, {"tensors": self._notes, "storages": storages}
 
+    def shared(self) -> list[list[str]]:
+        """The names of the tensors that lie on the same memory, group by group."""
+        return [[self._members[i].name for i in group] for group in self._groups() if len(group) > 1]
+
     def _groups(self) -> list[list[int]]:
         """The numbers of the members that share memory, in the order in which they were added."""
         order = sorted(range(len(self._members)), key=lambda i: (str(self._members[i].device), self._members[i].low))

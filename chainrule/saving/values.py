@@ -118,8 +118,8 @@ def _refusal(value: Any, path: tuple[str, ...]) -> str:
         what = f"is of type {kind}: save its get_state()"
     else:
         what += (
-            "; saved are tensors, NumPy arrays, numbers, strings, None, and dicts, lists, tuples and sets of these (for "
-            "an object of your own, vars(object))"
+            "; saved are tensors, NumPy arrays, numbers, strings, None, and dicts, lists, tuples and sets of these "
+            "(for an object of your own, vars(object))"
         )
     return f"cr.save: {place} {what}"
 

@@ -16,7 +16,7 @@ from chainrule.autograd.ops.windows import adaptive
 from chainrule.autograd.random import rand
 from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
-from chainrule.nn.functional.arguments import batched, need_tensor, sizes
+from chainrule.nn.functional.arguments import batched, need_fractions, need_tensor, sizes
 from chainrule.nn.functional.pooling import _mean_plane, at_places, picked, window
 from chainrule.nn.functional.reduction import asynchronous
 
@@ -40,6 +40,7 @@ def _wanted(caller: str, x: Any, dims: int, output_size: Any) -> tuple[int, ...]
 
 def _adaptive_mean(caller: str, dims: int, input: Any, output_size: Any) -> Any:
     x, single = batched(caller, input, dims)
+    need_fractions(caller, x)
     wanted = _wanted(caller, x, dims, output_size)
     size = x._data.shape[2:]
     if set(wanted) == {1}:
@@ -197,9 +198,10 @@ def _fractional(
     if samples is None:
         samples = rand(n, c, dims, dtype=input.dtype, device=str(x._device))
     need_tensor(caller, _random_samples=samples)
-    if tuple(samples._data.shape) != (n, c, dims):
+    have = tuple(samples._data.shape)
+    if have[1:] != (c, dims) or have[0] < n:  # more than the batch has are allowed, as in PyTorch
         raise RuntimeError(f"{caller}: _random_samples must have shape {(n, c, dims)}, got {describe(samples)}")
-    places = _random_places(x, samples._data, kernel, wanted)
+    places = _random_places(x, samples._data[:n], kernel, wanted)
     out = at_places(x, places, wanted)
     if single:
         out, places = out.squeeze(0), places.squeeze(0)

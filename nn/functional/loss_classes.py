@@ -163,6 +163,10 @@ def cross_entropy(
         raise RuntimeError(f"cross_entropy: input must hold floating-point logits, got {input.dtype}")
     _class_weight("cross_entropy", weight, x._data.shape[1])
     if dtypes.category(t._data.dtype) >= 2:
+        if ignore_index >= 0:
+            raise RuntimeError(
+                f"cross_entropy: ignore_index={ignore_index} has no meaning where the target holds probabilities"
+            )
         out = _soft_targets(x, t, weight, label_smoothing, reduction)
     elif dtypes.category(t._data.dtype) == 0:
         raise TypeError("cross_entropy: target must hold integer classes or probabilities, got bool; use .long()")

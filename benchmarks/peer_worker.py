@@ -1,0 +1,120 @@
+"""One library of the peer benchmark in a process of its own; ``peers.py`` runs this file as a script.
+
+Each line it reads is a JSON list, the name of one of the methods of :class:`Worker` and its arguments; each line it
+writes is a JSON object with the result or the error. Nothing of chainrule is imported beside another library: it sets
+up BLAS and the allocator.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+#: the losses of so many steps are compared before anything is timed
+COMPARED = 3
+
+
+class Worker:
+    """The rows under one library.
+
+    Args:
+        library: ``"chainrule"`` or ``"torch"``.
+        threads: how many it may use.
+        quick: at sizes for a smoke test.
+    """
+
+    def __init__(self, library: str, threads: int, quick: bool) -> None:
+        self.lib: Any = importlib.import_module(library)
+        self.lib.set_num_threads(threads)
+        self.rows = {row.name: row for row in _rows_module().rows()}
+        self.quick = quick
+        self.step: Callable[[], Any] | None = None
+        self.calls = 1
+
+    def describe(self) -> str:
+        """The library with its version."""
+        return f"{self.lib.__name__} {self.lib.__version__}"
+
+    def build(self, name: str) -> list[float]:
+        """Set a row up and give the losses of its first steps."""
+        self.step = None  # frees the row before
+        self.step = self.rows[name].build(self.lib, self.quick)
+        self.calls = 1
+        return [self.step().item() for _ in range(COMPARED)]
+
+    def block(self, settle: float, length: float) -> float:
+        """Seconds of a step: over a block of at least ``length`` seconds, after ``settle`` seconds of untimed steps."""
+        step = self.step
+        assert step is not None, "build a row first"
+        deadline = time.perf_counter() + settle
+        while time.perf_counter() < deadline:
+            step()
+        while True:
+            start = time.perf_counter()
+            for _ in range(self.calls):
+                step()
+            passed = time.perf_counter() - start
+            if passed >= length:
+                return passed / self.calls
+            self.calls = max(self.calls + 1, int(1.2 * self.calls * length / max(passed, 1e-9)))
+
+    def memory(self, name: str) -> float | None:
+        """MiB that a step needs beyond the model: the peak of a step after the first, less the size when it was built.
+
+        None where the system does not tell the peak of a span of time.
+        """
+        step = self.rows[name].build(self.lib, self.quick)
+        before = _status("VmRSS")
+        step()
+        try:
+            with open("/proc/self/clear_refs", "w") as control:
+                control.write("5")  # forget the peak so far: proc(5)
+        except OSError:
+            return None
+        step()
+        peak = _status("VmHWM")
+        return None if before is None or peak is None else (peak - before) / 1024
+
+
+def _rows_module() -> Any:
+    """``peer_rows.py`` next to this file, not as a part of the package."""
+    spec = importlib.util.spec_from_file_location("peer_rows", Path(__file__).with_name("peer_rows.py"))
+    assert spec is not None and spec.loader is not None
+    sys.modules["peer_rows"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _status(field: str) -> int | None:
+    """A line of this process's status, in KiB."""
+    if not os.path.exists("/proc/self/status"):
+        return None
+    with open("/proc/self/status") as lines:
+        return next((int(line.split()[1]) for line in lines if line.startswith(field + ":")), None)
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    library, threads, quick = sys.argv[1:4]
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    sys.stdout = sys.stderr  # whatever a library prints does not get between the answers
+    worker = Worker(library, int(threads), quick == "quick")
+    for line in sys.stdin:
+        method, *arguments = json.loads(line)
+        try:
+            answer = {"result": getattr(worker, method)(*arguments)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
