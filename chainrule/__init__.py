@@ -108,15 +108,23 @@ _refusals.refuse_methods(Tensor)
 
 #: what many programs never use is imported when it is first named: modules, and names with their modules
 _LATER = {
-    "array_api": "", "distributions": "", "estimators": "", "func": "",
-    "draw": "autograd.drawing", "draw_text": "autograd.drawing",
-    "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
-    "load": "saving", "save": "saving", "seed_everything": "training", "training": "",
-    "load": "saving", "save": "saving",
-    "vision": "",
-    "load": "saving", "metrics": "", "save": "saving",
+    "array_api": "",
+    "distributions": "",
+    "draw": "autograd.drawing",
+    "draw_text": "autograd.drawing",
+    "estimators": "",
+    "explain": "autograd.explain",
+    "func": "",
+    "load": "saving",
+    "metrics": "",
+    "save": "saving",
+    "seed_everything": "training",
     "summary": "model_summary",
-}  # fmt: skip
+    "training": "",
+    "vision": "",
+    "vmap": "autograd.vmap",
+    "why_no_grad": "autograd.why",
+}
 
 
 def __getattr__(name: str) -> _Any:

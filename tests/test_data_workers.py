@@ -214,6 +214,16 @@ for batch in DataLoader({dataset}, num_workers=1):
 """
 
 
+def test_definitions_of_an_interactive_session():
+    path = os.pathsep.join([str(Path(cr.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(dataset="Mine()")],
+        capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": path}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "AttributeError" in done.stderr
+    assert "a notebook or an interactive session into a module, or use num_workers=0" in done.stderr
+
+
 def test_scripts_without_a_guard(tmp_path):
     """They work with data sets of a library, as under PyTorch on Linux, and fail clearly with their own."""
     script = tmp_path / "script.py"

@@ -129,6 +129,10 @@ def _set_up(settings: Settings) -> Callable[[], Callable[[Any], Any]]:
     reader = SlotReader(settings.payload)
     try:
         dataset, batched, collate, drop_last, worker_init_fn = reader.read(settings.version)
+    except AttributeError as error:  # pickle's, for a name that the module does not have here
+        raise AttributeError(
+            f"{error}; put what you defined in a notebook or an interactive session into a module, or use num_workers=0"
+        ) from None
     finally:
         reader.close()
     info.current = info.WorkerInfo(settings.id, settings.num_workers, seed, dataset)
