@@ -401,6 +401,10 @@ def test_image_folder(tree):
 def test_fake_data():
     data = datasets.FakeData(4, (3, 5, 6), num_classes=2)
     image, target = data[1]
+    assert repr(data) == "Dataset FakeData\n    Number of datapoints: 4"
+    data.transform = abs
+    assert repr(data).endswith("4\n    StandardTransform\nTransform: <built-in function abs>")
+    data.transform = None
     assert image.size == (6, 5) and 0 <= target < 2 and np.array_equal(data[1][0], image)
     assert not np.array_equal(data[2][0], image) and len(list(data)) == 4
 
