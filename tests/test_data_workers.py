@@ -169,6 +169,9 @@ def test_an_exception_in_a_worker():
     assert text.startswith("Caught KeyError in DataLoader worker process 0.\nOriginal Traceback")
     assert "raise self.error" in text and text.endswith("KeyError: 'no such file'\n")
     assert next(passed)[1] == ["s2"]  # the others are not lost
+    finalizer = passed._team._stop
+    del caught, passed
+    assert not finalizer.alive  # the exception, once it is forgotten, keeps nothing
     passed = iter(DataLoader(Samples(bad=0, error=Private(1, 2)), num_workers=1, collate_fn=joined))
     with pytest.raises(RuntimeError, match="Caught Private in DataLoader worker process 0"):
         next(passed)

@@ -165,7 +165,8 @@ class Team:
                 if kind == "ready":
                     worker.ready = True
                     if all(w.ready for w in self.workers):
-                        self._owned[0].sweep()  # every worker has its copy
+                        self.payload.close()  # every worker has its copy
+                        self._owned[0].sweep()
                     continue
                 slot = worker.tasks.pop(number)
                 done.append((number, kind, worker.slots[slot].read(version)))

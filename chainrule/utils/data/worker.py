@@ -35,7 +35,10 @@ class RemoteError:
             error = self.type(_Lines(self.message) if issubclass(self.type, KeyError) else self.message)
         except Exception:
             error = RuntimeError(self.message)
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # or it would hold this frame, which would hold it, and with it the loader's workers
 
 
 class _Lines(str):
