@@ -64,7 +64,7 @@ class Summary:
         return sum(row.output_bytes for row in self.rows)
 
     def _cells(self) -> list[tuple[str, ...]]:
-        cells = []
+        cells: list[tuple[str, ...]] = []
         for row in self.rows:
             name = row.name.rpartition(".")[2] or "model"
             cells.append((

@@ -740,3 +740,15 @@ def test_partly_shared_parameters_are_no_tied_ones(tmp_path):
     model.bias = nn.Parameter(model.weight.detach()[0])
     with pytest.raises(RuntimeError, match="'bias' and 'weight' share a part of their memory only; use cr.save"):
         safetensors.save_model(model, tmp_path / "x")
+
+
+@pytest.mark.host
+def test_the_page_about_saving_runs(checkout, tmp_path, monkeypatch):
+    page = (checkout / "docs" / "saving.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(names["losses"]) == 5 and len(os.listdir("checkpoints")) == 3

@@ -74,7 +74,7 @@ def write(file: BinaryIO, sources: Mapping[str, Source], metadata: Mapping[str, 
     file.write(len(text).to_bytes(8, "little") + text)
     for name in order:
         # the bytes of any dtype, 0-d arrays too
-        file.write(memoryview(np.ascontiguousarray(sources[name].array()).reshape(-1).view(np.uint8)))
+        file.write(np.ascontiguousarray(sources[name].array()).reshape(-1).view(np.uint8).data)
 
 
 def _need_little_endian() -> None:
@@ -173,7 +173,7 @@ def _check_places(ordered: Iterable[tuple[str, Entry]], size: int) -> None:
 def read_array(file: BinaryIO, entry: Entry) -> np.ndarray:
     """The next array of the file, in memory of its own."""
     array = np.empty(entry.shape, entry.dtype)
-    _fill(file, memoryview(array.reshape(-1).view(np.uint8)))
+    _fill(file, array.reshape(-1).view(np.uint8).data)
     return _checked(array)
 
 
