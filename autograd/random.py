@@ -388,6 +388,6 @@ def keep_mask(like: Tensor, keep: float, generator: Generator | None = None) -> 
 
 
 def open_uniform(shape: Any, like: Tensor, generator: Generator | None = None) -> Tensor:
-    """Uniform float64 numbers in (0, 1), never 0 and never 1, on the device of ``like``; for inverting distributions."""
+    """Uniform float64 numbers in (0, 1), never 0 and never 1, on the device of ``like``; to invert distributions."""
     device = _where(like._device)
     return wrap(_draw(distributions.open_uniform, device, tuple(shape), generator), device)

@@ -83,8 +83,11 @@ from chainrule.version import __version__ as __version__
 if _TYPE_CHECKING:
     from chainrule import array_api as array_api
     from chainrule import distributions as distributions
+    from chainrule import estimators as estimators
     from chainrule import func as func
     from chainrule import metrics as metrics
+    from chainrule import training as training
+    from chainrule import vision as vision
     from chainrule.autograd.drawing import draw as draw
     from chainrule.autograd.drawing import draw_text as draw_text
     from chainrule.autograd.explain import explain as explain
@@ -93,6 +96,7 @@ if _TYPE_CHECKING:
     from chainrule.model_summary import summary as summary
     from chainrule.saving import load as load
     from chainrule.saving import save as save
+    from chainrule.training import seed_everything as seed_everything
 
 # log(0) is -inf and 0/0 is NaN without a word, as in PyTorch; for other users of NumPy nothing changes.
 _warnings.filterwarnings(
@@ -107,6 +111,9 @@ _LATER = {
     "array_api": "", "distributions": "", "estimators": "", "func": "",
     "draw": "autograd.drawing", "draw_text": "autograd.drawing",
     "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
+    "load": "saving", "save": "saving", "seed_everything": "training", "training": "",
+    "load": "saving", "save": "saving",
+    "vision": "",
     "load": "saving", "metrics": "", "save": "saving",
     "summary": "model_summary",
 }  # fmt: skip

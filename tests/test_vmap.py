@@ -59,7 +59,7 @@ NOT_CALLED = {"to_device", "view_scatter"}
 
 
 #: arguments with respect to which no derivative is known
-NO_DERIVATIVE = {("igamma", "x"), ("igammac", "x"), ("zeta", "x")}
+NO_DERIVATIVE = {("zeta", "x")}
 
 
 def caller(op, sample, template, used):

@@ -129,9 +129,20 @@ def _gamma_density(xp: Any, a: Any, x: Any) -> Any:
     return xp.exp((a - 1) * xp.log(x) - x - xp.lgamma(a))
 
 
+def _by_shape(xp: Any, g: Any, a: Any, x: Any) -> Any:
+    """``g`` times the derivative of the regularised lower incomplete gamma function by its shape; 0 at the ends."""
+    inside = (x > 0) & (x < math.inf)
+    bound = xp.where(inside, x, xp.ones_like(x))
+    slope = xp.gamma_shape_ratio(a, xp.log(bound), n=1) * (bound * _gamma_density(xp, a, bound))
+    return g * xp.where(inside, slope, xp.zeros_like(slope))
+
+
 @op(
-    vjp={"x": no_derivative("igamma", "input"), "y": lambda xp, g, x, y: g * _gamma_density(xp, x, y)},
-    check=Binary(0.5, 3.0, y=(0.5, 3.0), reference=lambda a, x: special.gammainc(a, x), constant=("x",)),
+    vjp={
+        "x": lambda xp, g, x, y: _by_shape(xp, g, x, y),
+        "y": lambda xp, g, x, y: g * _gamma_density(xp, x, y),
+    },
+    check=Binary(0.5, 3.0, y=(0.5, 3.0), reference=lambda a, x: special.gammainc(a, x)),
     public="igamma special.gammainc",
     harmonise=True,
     floating=True,
@@ -140,8 +151,6 @@ def _gamma_density(xp: Any, a: Any, x: Any) -> Any:
 )
 def igamma(xp, x, y):
     """The regularised lower incomplete gamma function of shape ``input`` and bound ``other``.
-
-    There is no gradient with respect to ``input``.
 
     Example:
         >>> import chainrule as cr
@@ -152,8 +161,11 @@ def igamma(xp, x, y):
 
 
 @op(
-    vjp={"x": no_derivative("igammac", "input"), "y": lambda xp, g, x, y: -g * _gamma_density(xp, x, y)},
-    check=Binary(0.5, 3.0, y=(0.5, 3.0), reference=lambda a, x: special.gammaincc(a, x), constant=("x",)),
+    vjp={
+        "x": lambda xp, g, x, y: _by_shape(xp, -g, x, y),
+        "y": lambda xp, g, x, y: -g * _gamma_density(xp, x, y),
+    },
+    check=Binary(0.5, 3.0, y=(0.5, 3.0), reference=lambda a, x: special.gammaincc(a, x)),
     public="igammac special.gammaincc",
     harmonise=True,
     floating=True,
@@ -162,8 +174,6 @@ def igamma(xp, x, y):
 )
 def igammac(xp, x, y):
     """The regularised upper incomplete gamma function of shape ``input`` and bound ``other``.
-
-    There is no gradient with respect to ``input``.
 
     Example:
         >>> import chainrule as cr

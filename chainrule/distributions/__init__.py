@@ -50,3 +50,4 @@ from chainrule.distributions.transforms import SoftplusTransform as SoftplusTran
 from chainrule.distributions.transforms import TanhTransform as TanhTransform
 from chainrule.distributions.transforms import Transform as Transform
 from chainrule.distributions.transforms import identity_transform as identity_transform
+from chainrule.distributions.uniform import Uniform as Uniform

@@ -89,6 +89,6 @@ class Bernoulli(ExponentialFamily):
         return F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        probs = self.__dict__.get("probs", self.__dict__.get("logits"))
-        values = cr.arange(2, dtype=probs.dtype, device=probs.device).reshape(-1, *[1] * len(self._batch_shape))
+        values = cr.arange(2, dtype=self.probs.dtype, device=self.probs.device)
+        values = values.reshape(-1, *[1] * len(self._batch_shape))
         return values.expand(-1, *self._batch_shape) if expand else values

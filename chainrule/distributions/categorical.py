@@ -63,7 +63,7 @@ class Categorical(Distribution):
     @property
     def param_shape(self) -> Any:
         """The shape of the parameter."""
-        return self.__dict__.get("probs", self.__dict__.get("logits")).shape
+        return self.__dict__["probs" if "probs" in self.__dict__ else "logits"].shape
 
     @property
     def mean(self) -> Tensor:

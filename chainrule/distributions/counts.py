@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import chainrule as cr
@@ -187,6 +188,9 @@ class Multinomial(Distribution):
         shape = self._categorical.param_shape
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
+    def _check_parameters(self) -> None:
+        """The Categorical has checked them."""
+
     @property
     def probs(self) -> Tensor:
         """The probabilities."""
@@ -224,6 +228,13 @@ class Multinomial(Distribution):
         # a category of probability 0 that never came counts 0, not 0 * -inf
         logits = cr.where((value == 0) & (self.logits == -cr.inf), 0.0, self.logits)
         return (value.sum(-1) + 1).lgamma() - (value + 1).lgamma().sum(-1) + (value * logits).sum(-1)
+
+    def entropy(self) -> Tensor:
+        n = self.total_count
+        each = Binomial(n, self.probs, validate_args=False)  # how often one category comes
+        counts = each.enumerate_support(False)
+        mean_log_factorials = (each.log_prob(counts).exp() * (counts + 1).lgamma()).sum((0, -1))
+        return n * self._categorical.entropy() - math.lgamma(n + 1) + mean_log_factorials
 
     def __repr__(self) -> str:
         return repr(self._categorical).replace("Categorical", "Multinomial", 1)

@@ -338,11 +338,12 @@ def _infinite(p: Distribution, q: Distribution) -> Tensor:
     return cr.full(tuple(shape), math.inf, dtype=like.dtype, device=like.device)
 
 
-for _family in (Gumbel, Laplace, Normal):
-    for _other in (Beta, Exponential, Gamma, Uniform):
-        register_kl(_family, _other)(_infinite)
-for _family in (Exponential, Gamma):
-    for _other in (Beta, Uniform):
-        register_kl(_family, _other)(_infinite)
-for _other in (Bernoulli, Binomial):
-    register_kl(Poisson, _other)(_infinite)
+_WIDER: list[tuple[tuple[type, ...], tuple[type, ...]]] = [
+    ((Gumbel, Laplace, Normal), (Beta, Exponential, Gamma, Uniform)),
+    ((Exponential, Gamma), (Beta, Uniform)),
+    ((Poisson,), (Bernoulli, Binomial)),
+]
+for _wide, _narrow in _WIDER:
+    for _type_p in _wide:
+        for _type_q in _narrow:
+            register_kl(_type_p, _type_q)(_infinite)

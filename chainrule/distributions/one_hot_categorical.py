@@ -40,6 +40,9 @@ class OneHotCategorical(Distribution):
         shape = self._categorical.param_shape
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
 
+    def _check_parameters(self) -> None:
+        """The Categorical has checked them."""
+
     @property
     def probs(self) -> Tensor:
         """The probabilities."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import chainrule as cr
+torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'chainrule[oracle]')")
 
-torch = pytest.importorskip("torch")
+import chainrule as cr  # noqa: E402  (after the check for torch)
+
 pytestmark = pytest.mark.oracle
 
 rng = np.random.default_rng(0)
@@ -52,7 +53,7 @@ CASES = {
     "Poisson": [({"rate": spread(0.2, 4, 3, 2)}, COUNTS), ({"rate": 2.5}, COUNTS)],
     "Categorical": [
         ({"probs": spread(0.1, 3, 3, 2, 5)}, COUNTS),
-        ({"logits": spread(-2, 2, 2, 5)}, COUNTS),
+        ({"logits": spread(-2, 2, 2, 5)}, COUNTS[:2]),
     ],
     "OneHotCategorical": [
         ({"probs": spread(0.1, 3, 3, 5)}, np.eye(5)[[0, 3, 4]]),
@@ -96,24 +97,22 @@ QUESTIONS = {
     "expanded": lambda d, v: d.expand((6, *d.batch_shape)).entropy(),
     "expanded_log_prob": lambda d, v: d.expand((2, 1, *d.batch_shape)).log_prob(v),
 }  # fmt: skip
-#: PyTorch answers these wrongly or not at all
-OURS_ONLY = {
-    ("Chi2", "expanded"): "PyTorch's Chi2.expand builds the wrong object",
-}
+#: PyTorch has no gradient of the incomplete gamma function by its shape
+NO_GRADIENT = {("Gamma", "cdf"): {"concentration"}, ("Chi2", "cdf"): {"df"}}
 LACKING = (NotImplementedError, AttributeError)
 
 
-def tensors(library, arguments, grad=True):
+def tensors(library, arguments, constant=()):
     made = {}
     for name, v in arguments.items():
-        tracked = grad and isinstance(v, np.ndarray) and name != "total_count"
+        tracked = isinstance(v, np.ndarray) and name != "total_count" and name not in constant
         made[name] = library.tensor(v, requires_grad=tracked) if isinstance(v, np.ndarray) else v
     return made
 
 
 def ask(library, name, arguments, value, question):
     """The answer, and the gradients of its weighted sum; or that it was refused."""
-    parameters = tensors(library, arguments)
+    parameters = tensors(library, arguments, NO_GRADIENT.get((name, question), ()))
     value = library.tensor(value, requires_grad=True)
     asked = value.sigmoid() if question == "icdf" else value
     try:
@@ -140,8 +139,12 @@ def test_answers_and_gradients(name, i, question):
     ours, gradients = ask(cr, name, arguments, value, question)
     assert ours is not None, f"{name} lacks {question}"
     assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+    # PyTorch computes log(total_count!) in float32
+    exact = ours.dtype == np.float64 and name != "Multinomial"
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9 if exact else 1e-6, atol=1e-11)
     for k, g in their_gradients.items():
+        if k == "scale_tril":  # above the diagonal are constants
+            g, gradients[k] = np.tril(g), np.tril(gradients[k])
         if k in gradients or np.abs(g[np.isfinite(g)]).max(initial=0) > 0:
             np.testing.assert_allclose(gradients[k], g, rtol=1e-7, atol=1e-9, err_msg=k)
 
@@ -280,7 +283,7 @@ def test_shapes_flags_and_arguments(name, i):
     arguments, _ = CASES[name][i]
     theirs = getattr(torch.distributions, name)(**tensors(torch, arguments))
     ours = getattr(cr.distributions, name)(**tensors(cr, arguments))
-    for shape in ((), (2,), (2, 0, 3)):
+    for shape in ((), (2,), (2, 1, 3)):
         assert tuple(ours.sample(shape).shape) == tuple(theirs.sample(shape).shape)
     assert ours.sample().dtype == getattr(cr, str(theirs.sample().dtype).split(".")[1])
     assert tuple(ours.batch_shape) == tuple(theirs.batch_shape)

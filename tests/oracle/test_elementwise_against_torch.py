@@ -135,7 +135,7 @@ def skipped(table, name, points):
 
 #: PyTorch has no formula, or refuses one
 NO_GRADIENT = {"heaviside", "floor_divide", *(n for n in ONE if "bessel" in n and "special" in n), "special.airy_ai"}
-#: a formula for the second argument only
+#: PyTorch has a formula for the second argument only
 SECOND_ONLY = {"special.zeta", "igamma", "igammac"}
 
 
