@@ -111,11 +111,8 @@ _LATER = {
     "array_api": "", "distributions": "", "estimators": "", "func": "",
     "draw": "autograd.drawing", "draw_text": "autograd.drawing",
     "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
-    "load": "saving", "save": "saving", "seed_everything": "training", "training": "",
-    "load": "saving", "save": "saving",
-    "vision": "",
-    "load": "saving", "metrics": "", "save": "saving",
-    "summary": "model_summary",
+    "load": "saving", "metrics": "", "save": "saving", "seed_everything": "training",
+    "summary": "model_summary", "training": "", "vision": "",
 }  # fmt: skip
 
 

@@ -550,8 +550,20 @@ def test_a_header_beyond_the_limit(monkeypatch):
     monkeypatch.setattr(container, "LONGEST_HEADER", 1000)
     with pytest.raises(RuntimeError, match="claims 1,001 bytes, more than the 1,000 that are allowed"):
         cr.load(io.BytesIO(with_header(b"{}" + b" " * 999)))
-    with pytest.raises(ValueError, match="beside the tensors take .* bytes, more than the 1,000 that"):
+    with pytest.raises(ValueError, match="beside the tensors are .* and 1,000 that can be read; make"):
         cr.save(list(range(1000)), io.BytesIO())
+
+
+@pytest.mark.host
+def test_too_many_values(monkeypatch):
+    file = io.BytesIO()
+    cr.save([[]] * 1000, file)
+    monkeypatch.setattr(container, "MOST_VALUES", 1000)
+    file.seek(0)
+    with pytest.raises(RuntimeError, match="its header has more than the 1,000 values that are allowed"):
+        cr.load(file)
+    with pytest.raises(ValueError, match="make tensors or arrays"):
+        cr.save([[]] * 1000, io.BytesIO())
 
 
 def table(*tensors, **storages):
