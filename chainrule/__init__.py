@@ -108,11 +108,10 @@ _refusals.refuse_methods(Tensor)
 
 #: what many programs never use is imported when it is first named: modules, and names with their modules
 _LATER = {
-    "array_api": "", "distributions": "", "estimators": "", "func": "",
-    "draw": "autograd.drawing", "draw_text": "autograd.drawing",
-    "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
-    "load": "saving", "metrics": "", "save": "saving", "seed_everything": "training",
-    "summary": "model_summary", "training": "", "vision": "",
+    **dict.fromkeys("array_api distributions estimators func metrics training vision".split(), ""),
+    "draw": "autograd.drawing", "draw_text": "autograd.drawing", "explain": "autograd.explain", "load": "saving",
+    "save": "saving", "seed_everything": "training", "summary": "model_summary", "vmap": "autograd.vmap",
+    "why_no_grad": "autograd.why",
 }  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from chainrule.autograd.tensor import Tensor
 from chainrule.optim.optimizer import Optimizer
 
 _EPOCH = (
-    "{}.step: the argument 'epoch' is deprecated, as in PyTorch; call step() without it (with it the closed form is used "
-    "where there is one)"
+    "{}.step: the argument 'epoch' is deprecated, as in PyTorch; call step() without it (with it the closed form is "
+    "used where there is one)"
 )
 
 

@@ -264,6 +264,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_is_not(tmp_path):
         done = run(killed, die_at, where)
         assert done.returncode == -9, done.stderr
         assert int(Checkpoints(killed).latest().stem[-6:]) == die_at - 1
+        assert any(name.endswith(".tmp") for name in os.listdir(killed)) == (where != "training")
     done = run(killed)
     assert done.stdout == whole.stdout, done.stderr
-    assert len(Checkpoints(killed).paths()) == 2
+    assert sorted(os.listdir(killed)) == ["checkpoint-000006.safetensors", "checkpoint-000007.safetensors"]

@@ -97,6 +97,13 @@ def test_arrays_of_foreign_byte_order_keep_their_values():
     assert back[0].tolist() == [0, 1, 2] and back[0].dtype == np.int16 and back[1] == 2.5
 
 
+@pytest.mark.parametrize("options", [{"weights_only": True}, {"weights_only": False}, {"mmap": False}])
+def test_options_of_pytorch_are_accepted(options):
+    same(there_and_back({"a": cr.ones(2)}, **options), {"a": cr.ones(2)})
+    file = io.BytesIO()
+    cr.save(1, file, pickle_protocol=4)
+
+
 def test_a_defaultdict_comes_back_as_a_dict():
     state = defaultdict(dict, {0: {"step": 1}})
     same(there_and_back(state), {0: {"step": 1}})

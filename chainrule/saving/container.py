@@ -71,7 +71,7 @@ def write(file: BinaryIO, sources: Mapping[str, Source], metadata: Mapping[str, 
     if len(text) > LONGEST_HEADER or _values(text) > MOST_VALUES:
         raise ValueError(
             f"the names and values beside the tensors are {_values(text):,} values in {len(text):,} bytes, more than "
-            f"the {MOST_VALUES:,} and {LONGEST_HEADER:,} that can be read; make tensors or arrays of long lists of numbers"
+            f"the {MOST_VALUES:,} and {LONGEST_HEADER:,} that can be read; make tensors or arrays of lists of numbers"
         )
     file.write(len(text).to_bytes(8, "little") + text)
     for name in order:

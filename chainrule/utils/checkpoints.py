@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import glob
 import os
 import random as python_random
 import re
@@ -112,6 +113,8 @@ def load_checkpoint(
 class Checkpoints:
     """The checkpoints of one run in a folder: the last ones are kept, older ones are deleted.
 
+    One program at a time may save; others may read.
+
     Args:
         folder: made where it does not exist.
         keep: how many checkpoints stay; None keeps all.
@@ -161,6 +164,8 @@ class Checkpoints:
         """:func:`save_checkpoint` under the epoch's name; then the oldest ones beyond ``keep`` are deleted."""
         if not isinstance(epoch, int) or epoch < 0:
             raise ValueError(f"Checkpoints.save: epoch must be a number of at least 0, got {epoch!r}")
+        for left in self.folder.glob(f".{glob.escape(self.name)}-*.safetensors.*.tmp"):  # by a save that was killed
+            left.unlink(missing_ok=True)
         path = self.folder / f"{self.name}-{epoch:06d}.safetensors"
         save_checkpoint(path, model, optimizer, scheduler, epoch, **extra)
         others = [p for p in self.paths() if p != path]  # the one just written stays, whatever its number

@@ -158,7 +158,7 @@ def agree_states(a, b, rtol=1e-9):
     assert mine["param_groups"] == theirs["param_groups"]
     assert set(mine["state"]) == set(theirs["state"])
     for i, entries in theirs["state"].items():
-        assert [k for k, v in entries.items() if v is not None] == [k for k in mine["state"][i]]
+        assert [k for k, v in entries.items() if v is not None] == list(mine["state"][i])
         for name, value in entries.items():
             if value is not None:
                 found = mine["state"][i][name]

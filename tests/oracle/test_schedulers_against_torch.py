@@ -83,7 +83,9 @@ SCHEDULES = {
         {"total_iters": 19, "power": 3.0},
         {"total_iters": 4, "power": 0.0},
     ],
-    "CosineAnnealingLR": [{"T_max": t, "eta_min": e} for t, e in ((6, 0), (4, 0.01), (1, 0), (30, 0.1), (19, 0), (3, 0.5))],
+    "CosineAnnealingLR": [
+        {"T_max": t, "eta_min": low} for t, low in ((6, 0), (4, 0.01), (1, 0), (30, 0.1), (19, 0), (3, 0.5))
+    ],
     "CosineAnnealingWarmRestarts": [
         {"T_0": 3},
         {"T_0": 2, "T_mult": 2},
