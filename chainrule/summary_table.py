@@ -30,7 +30,14 @@ _LEFT = (0, 1, 6)  # columns of text
 
 @dataclass
 class Summary:
-    """The table of :func:`chainrule.summary`; printed it shows itself, ``rows`` and the totals are data."""
+    """The table of :func:`chainrule.summary`; printed it shows itself, ``rows`` and the totals are data.
+
+    Example:
+        >>> import chainrule as cr
+        >>> table = cr.summary(cr.nn.Linear(3, 2), (5, 3))
+        >>> table.mult_adds, table.parameters, table.rows[0].output
+        (30, 8, (5, 2))
+    """
 
     rows: list[Row]
     input_bytes: int

@@ -89,6 +89,16 @@ def load_checkpoint(
     Raises:
         RuntimeError: the file is no checkpoint or damaged, or something does not fit it; nothing was changed then.
         OSError: the file cannot be read.
+
+    Example:
+        >>> import os, tempfile, chainrule as cr
+        >>> from chainrule.utils.checkpoints import load_checkpoint, save_checkpoint
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "run.safetensors")
+        ...     save_checkpoint(path, cr.nn.Linear(2, 1), epoch=3)
+        ...     first = load_checkpoint(path, cr.nn.Linear(2, 1)), cr.rand(1).item()
+        ...     first == (load_checkpoint(path, cr.nn.Linear(2, 1)), cr.rand(1).item())  # the same random number
+        True
     """
     label = f"load_checkpoint: {os.fspath(path)!r}"
     saved = load(path, map_location)
