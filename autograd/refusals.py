@@ -160,6 +160,11 @@ _GROUPS: list[tuple[str, str, str]] = [
         "intrinsic qat quantizable quantized",
         "there are no quantised layers; compute in float32, or store integers and a scale of your own",
     ),
+    (
+        "nn",
+        "CrossMapLRN2d",
+        "PyTorch's has the first channel in the sums of all others, and not in their gradient; use LocalResponseNorm",
+    ),
     ("nn", "Container", "PyTorch has deprecated it; use Sequential, ModuleList or ModuleDict"),
     ("nn", "factory_kwargs common_types", "it is a helper inside PyTorch; give device= and dtype= to the layer"),
     ("nn", "attention", "scaled_dot_product_attention chooses its kernel itself; use nn.functional's"),

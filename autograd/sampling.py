@@ -226,9 +226,12 @@ def _fill(caller: str, t: Tensor, drawn: Any) -> Tensor:
 
 @method_only()
 def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Uniform random numbers in [a, b) in the place of every element."""
+    """Uniform random numbers in [a, b) in the place of every element; of complex ones, of both parts."""
     if not a <= b:
         raise RuntimeError(f"uniform_: expected a <= b, got a={a}, b={b}")
+    if self.is_complex():
+        array = _numbers("rand", self._device, tuple(self._data.shape), generator, self.dtype)
+        return _fill("uniform_", self, (wrap(array, self._device) * (b - a) + complex(a, a))._data)
     dtype = _floating("uniform_", self.dtype)
     array = _draw(definitions.uniform, self._device, tuple(self._data.shape), generator, dtype)
     return _fill("uniform_", self, (wrap(array, self._device) * (b - a) + a)._data)

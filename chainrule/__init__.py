@@ -85,12 +85,15 @@ if _TYPE_CHECKING:
     from chainrule import distributions as distributions
     from chainrule import estimators as estimators
     from chainrule import func as func
+    from chainrule import metrics as metrics
     from chainrule import training as training
+    from chainrule import vision as vision
     from chainrule.autograd.drawing import draw as draw
     from chainrule.autograd.drawing import draw_text as draw_text
     from chainrule.autograd.explain import explain as explain
     from chainrule.autograd.vmap import vmap as vmap
     from chainrule.autograd.why import why_no_grad as why_no_grad
+    from chainrule.model_summary import summary as summary
     from chainrule.saving import load as load
     from chainrule.saving import save as save
     from chainrule.training import seed_everything as seed_everything
@@ -105,10 +108,10 @@ _refusals.refuse_methods(Tensor)
 
 #: what many programs never use is imported when it is first named: modules, and names with their modules
 _LATER = {
-    "array_api": "", "distributions": "", "estimators": "", "func": "",
-    "draw": "autograd.drawing", "draw_text": "autograd.drawing",
-    "explain": "autograd.explain", "why_no_grad": "autograd.why", "vmap": "autograd.vmap",
-    "load": "saving", "save": "saving", "seed_everything": "training", "training": "",
+    **dict.fromkeys("array_api distributions estimators func metrics training vision".split(), ""),
+    "draw": "autograd.drawing", "draw_text": "autograd.drawing", "explain": "autograd.explain", "load": "saving",
+    "save": "saving", "seed_everything": "training", "summary": "model_summary", "vmap": "autograd.vmap",
+    "why_no_grad": "autograd.why",
 }  # fmt: skip
 
 

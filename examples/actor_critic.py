@@ -96,7 +96,7 @@ def main() -> None:
     p.add_argument("--episodes", "--epochs", type=int, default=1000, help="at most this many (default: %(default)s)")
     p.add_argument("--hidden", type=int, default=128, help="hidden units (default: %(default)s)")
     p.add_argument("--gamma", type=float, default=0.99, help="discount factor (default: %(default)s)")
-    p.add_argument("--lr", type=float, default=3e-2, help="Adam's learning rate (default: %(default)s)")
+    p.add_argument("--lr", type=float, default=5e-3, help="Adam's learning rate (default: %(default)s)")
     p.add_argument("--seed", type=int, default=0, help="of all random numbers (default: %(default)s)")
     p.add_argument("--save", metavar="FILE", help="write the trained parameters to this file")
     p.add_argument("--tiny", action="store_true", help="a few short episodes with a tiny network")

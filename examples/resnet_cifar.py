@@ -82,9 +82,7 @@ class Cifar(Dataset):
     """Normalised images (3, 32, 32) and labels; with `rng` the images are shifted and mirrored at random."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator | None = None) -> None:
-        self.images = (images.astype(np.float32) / 255 - MEAN) / STD
-        self.labels = labels.astype(np.int64)
-        self.rng = rng
+        self.images, self.labels, self.rng = images, labels, rng
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -95,7 +93,7 @@ class Cifar(Dataset):
             row, column, mirror = self.rng.integers(0, (9, 9, 2))
             image = np.pad(image, ((0, 0), (4, 4), (4, 4)))[:, row : row + 32, column : column + 32]
             image = image[:, :, ::-1] if mirror else image
-        return torch.from_numpy(np.ascontiguousarray(image)), int(self.labels[index])
+        return torch.from_numpy((image.astype(np.float32) / 255 - MEAN) / STD), int(self.labels[index])
 
 
 def read(folder: Path, pattern: str) -> tuple[np.ndarray, np.ndarray]:

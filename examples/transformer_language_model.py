@@ -70,7 +70,8 @@ def read_text(path: Path | None) -> str:
         return path.read_text(encoding="utf-8")
     from pydoc_data.topics import topics
 
-    return "\n".join(topics.values())
+    lines = "\n".join(topics.values()).splitlines()
+    return "\n".join(dict.fromkeys(lines))  # each line once: the pages quote one another
 
 
 def made_up_text(sentences: int) -> str:
@@ -84,7 +85,7 @@ class Corpus:
     """A text as numbers: its last tenth, rounded to lines, is for validation."""
 
     def __init__(self, text: str, min_count: int) -> None:
-        lines = [[*re.findall(r"\w+|[^\w\s]", line.lower()), "<eos>"] for line in text.splitlines() if line.strip()]
+        lines = [[*re.findall(r"\w+|[^\w\s]+", line.lower()), "<eos>"] for line in text.splitlines() if line.strip()]
         counts = Counter(word for line in lines for word in line)
         self.words = ["<unk>", *sorted(word for word, count in counts.items() if count >= min_count)]
         self.number = {word: i for i, word in enumerate(self.words)}

@@ -65,7 +65,6 @@ from chainrule.nn.folding import Unfold as Unfold
 from chainrule.nn.gates import GLU as GLU
 from chainrule.nn.gates import AdaptivePiecewiseLinear as AdaptivePiecewiseLinear
 from chainrule.nn.gates import Maxout as Maxout
-from chainrule.nn.layer_norm import CrossMapLRN2d as CrossMapLRN2d
 from chainrule.nn.layer_norm import GroupNorm as GroupNorm
 from chainrule.nn.layer_norm import LayerNorm as LayerNorm
 from chainrule.nn.layer_norm import LocalResponseNorm as LocalResponseNorm
@@ -101,6 +100,7 @@ from chainrule.nn.loss import SmoothL1Loss as SmoothL1Loss
 from chainrule.nn.loss_classes import CrossEntropyLoss as CrossEntropyLoss
 from chainrule.nn.loss_classes import CTCLoss as CTCLoss
 from chainrule.nn.loss_classes import LinearCrossEntropyLoss as LinearCrossEntropyLoss
+from chainrule.nn.loss_classes import LinearCrossEntropyOptions as LinearCrossEntropyOptions
 from chainrule.nn.loss_classes import MultiLabelMarginLoss as MultiLabelMarginLoss
 from chainrule.nn.loss_classes import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
 from chainrule.nn.loss_classes import MultiMarginLoss as MultiMarginLoss

@@ -57,7 +57,8 @@ class _ConvNd(Module):
         self.stride = sizes(label, "stride", stride, dims, 1)
         self.dilation = sizes(label, "dilation", dilation, dims, 1)
         self.output_padding = sizes(label, "output_padding", output_padding, dims, 0)
-        self.padding = padding if isinstance(padding, str) else sizes(label, "padding", padding, dims, 0)
+        named = isinstance(padding, str) and not self.transposed
+        self.padding = padding if named else sizes(label, "padding", padding, dims, 0)  # type: ignore[assignment]
         self.groups = groups
         self.padding_mode = padding_mode
         shape = self._weight_shape(in_channels)

@@ -50,8 +50,6 @@ class _ConvTranspose(_ConvNd):
         label = type(self).__name__
         if padding_mode != "zeros":
             raise ValueError(f"{label}: padding_mode must be 'zeros' (the padding cuts off), got {padding_mode!r}")
-        if isinstance(padding, str):
-            raise TypeError(f"{label}: padding must be an int or one for each dimension, got {padding!r}")
         self._settle(
             in_channels,
             out_channels,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import dtypes
+from chainrule.autograd.creation import tensor as from_host
 from chainrule.autograd.modes import no_grad
-from chainrule.autograd.random import Generator
-from chainrule.autograd.runtime import bump, describe
+from chainrule.autograd.random import Generator, rand
+from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
 
 _GAINS = {
     **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "sigmoid"), 1.0),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), 1.0),
     "tanh": 5.0 / 3,
     "relu": math.sqrt(2.0),
     "selu": 3.0 / 4,
@@ -77,27 +83,42 @@ def trunc_normal_(
 ) -> Tensor:
     """Normal random numbers, limited to [a, b] by leaving out what is outside, in the place of every element.
 
+    Raises:
+        ValueError: ``std`` is not positive. RuntimeError: ``a`` is greater than ``b``.
+
     Example:
         >>> import chainrule as cr
         >>> from chainrule.nn import init
         >>> bool((init.trunc_normal_(cr.empty(9)).abs() <= 2.0).all())
         True
     """
-    # uniform between the two values of the distribution function, then through its inverse (on the host)
     from scipy import special  # a third of a second that most programs need not spend
 
-    low, high = (float(special.ndtr((bound - mean) / std)) for bound in (a, b))
-    uniform_(tensor, low, high, generator)
-    values = special.ndtri(tensor.numpy(force=True).astype(np.float64)) * std + mean
-    return _write(tensor, np.clip(values, a, b))
+    if not std > 0:
+        raise ValueError(f"trunc_normal_: std must be positive, got {std}")
+    if a > b:
+        raise RuntimeError(f"trunc_normal_: a must not be greater than b, got {a} and {b}")
+    # uniform between the two values of the distribution function, then through its inverse (on the host); from the
+    # left tail, where numbers are fine, so [a, b] to the right of the mean is mirrored
+    bounds = [(a - mean) / std, (b - mean) / std]
+    side = -1.0 if sum(bounds) > 0 else 1.0
+    low, high = sorted(float(special.ndtr(side * bound)) for bound in bounds)
+    wide = tensor.dtype == dtypes.float64
+    drawn = rand(*tensor.shape, generator=generator, dtype=dtypes.float64 if wide else dtypes.float32)
+    half = 2.0**-54 if wide else 2.0**-25  # the middle of each step of the draws: never 0 or 1
+    values = special.ndtri(low + (high - low) * (_host(drawn) + half))
+    return _write(tensor, np.clip(side * values * std + mean, a, b))
+
+
+def _host(t: Tensor) -> Any:
+    """The values as float64 (or complex128) on the host."""
+    values = t._device.backend.to_host(t.detach()._data)
+    return values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
 
 
 def _write(tensor: Tensor, host: Any) -> Tensor:
-    device = tensor._device
-    array = np.ascontiguousarray(host.astype(tensor._data.dtype))
-    tensor._data[...] = array if device.type == "cpu" else device.backend.from_host(array, device.index or 0)
-    bump(tensor)
-    return tensor
+    with no_grad():
+        return tensor.copy_(from_host(np.ascontiguousarray(host), device=tensor.device))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -171,7 +192,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
         True
     """
     fan_in, fan_out = _fans("xavier_uniform_", tensor)
-    bound = gain * math.sqrt(6.0 / (fan_in + fan_out))
+    bound = gain * math.sqrt(6.0 / max(fan_in + fan_out, 1))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -187,7 +208,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
         (3, 2)
     """
     fan_in, fan_out = _fans("xavier_normal_", tensor)
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)), generator)
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(fan_in + fan_out, 1)), generator)
 
 
 def _kaiming_std(caller: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
@@ -256,8 +277,103 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     if not tensor.numel():
         return tensor
     normal_(tensor, 0.0, 1.0, generator)
-    flat = tensor.numpy(force=True).astype(np.float64).reshape(tensor.shape[0], -1)
+    flat = _host(tensor).reshape(tensor.shape[0], -1)
     rows, columns = flat.shape
     q, r = np.linalg.qr(flat.T if rows < columns else flat)
     q *= np.sign(np.diag(r))  # makes the distribution uniform over orthogonal matrices
     return _write(tensor, (gain * (q.T if rows < columns else q)).reshape(tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """The kernel (out, in, ...) of a convolution that passes its channels on: 1 in the middle of each, else 0.
+
+    Args:
+        groups: each group of outputs passes the input channels on.
+
+    Raises:
+        ValueError: not 3 to 5 dimensions, or the outputs are not divisible by ``groups``.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule.nn import init
+        >>> init.dirac_(cr.empty(1, 2, 3))
+        tensor([[[0., 1., 0.],
+                 [0., 0., 0.]]])
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_: expected a kernel of 3, 4 or 5 dimensions, got {describe(tensor)}")
+    outputs, inputs, *sizes = tensor.shape
+    if groups < 1 or outputs % groups:
+        raise ValueError(f"dirac_: dimension 0 must be divisible by groups={groups}, got {describe(tensor)}")
+    kernel: Any = np.zeros(tensor.shape)
+    each = outputs // groups
+    for i in range(min(each, inputs)):
+        kernel[(slice(i, None, each), i, *[size // 2 for size in sizes])] = 1.0
+    return _write(tensor, kernel)
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """Normal random numbers of mean 0, with a share of each column set to 0 (Martens, 2010).
+
+    Args:
+        sparsity: the share of each column that is 0, rounded up.
+
+    Raises:
+        ValueError: the tensor is no matrix, or ``sparsity`` is outside [0, 1].
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule.nn import init
+        >>> int((init.sparse_(cr.empty(10, 4), sparsity=0.3) == 0).sum())
+        12
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: expected a matrix, got {describe(tensor)}")
+    if not 0.0 <= sparsity <= 1.0:
+        raise ValueError(f"sparse_: sparsity must be in [0, 1], got {sparsity}")
+    rows, columns = tensor.shape
+    normal_(tensor, 0.0, std, generator)
+    order = np.argsort(_host(rand(rows, columns, generator=generator)), axis=0)
+    values = _host(tensor)
+    np.put_along_axis(values, order[: math.ceil(sparsity * rows)], 0.0, axis=0)
+    return _write(tensor, values)
+
+
+# ---- what PyTorch has besides -----------------------------------------------------------------------------------
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    return _fans("_calculate_fan_in_and_fan_out", tensor)
+
+
+def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
+    if mode.lower() not in ("fan_in", "fan_out"):
+        raise ValueError(f"_calculate_correct_fan: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    return _fans("_calculate_correct_fan", tensor)[mode.lower() == "fan_out"]
+
+
+def _older(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The older name of a function: without the underscore, and with a FutureWarning."""
+    name = function.__name__[:-1]
+
+    @functools.wraps(function)
+    def deprecated(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(f"nn.init.{name} is deprecated; use nn.init.{name}_", FutureWarning, stacklevel=2)
+        return function(*args, **kwargs)
+
+    deprecated.__name__ = deprecated.__qualname__ = name
+    deprecated.__doc__ = f"""The older name of :func:`{name}_`, with a FutureWarning."""
+    return deprecated
+
+
+uniform = _older(uniform_)
+normal = _older(normal_)
+constant = _older(constant_)
+eye = _older(eye_)
+dirac = _older(dirac_)
+xavier_uniform = _older(xavier_uniform_)
+xavier_normal = _older(xavier_normal_)
+kaiming_uniform = _older(kaiming_uniform_)
+kaiming_normal = _older(kaiming_normal_)
+orthogonal = _older(orthogonal_)
+sparse = _older(sparse_)

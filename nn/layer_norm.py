@@ -198,34 +198,6 @@ class LocalResponseNorm(Module):
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
-class CrossMapLRN2d(Module):
-    """:class:`LocalResponseNorm` of images (N, C, H, W), with one more channel before than after where size is even.
-
-    Raises ValueError unless the input is (N, C, H, W).
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn
-        >>> nn.CrossMapLRN2d(3, alpha=1.0)(cr.ones(1, 2, 1, 1)).flatten()
-        tensor([0.6817, 0.6817])
-    """
-
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
-        super().__init__()
-        self.size = size
-        self.alpha = alpha
-        self.beta = beta
-        self.k = k
-
-    def forward(self, input: Tensor) -> Tensor:
-        if input.ndim != 4:
-            raise ValueError(f"CrossMapLRN2d: expected input of shape (N, C, H, W), got {tuple(input.shape)}")
-        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
-
-    def extra_repr(self) -> str:
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
-
-
 def _sizes(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
 

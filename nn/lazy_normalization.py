@@ -41,7 +41,7 @@ class _LazyNorm(_LazyLayer, _NormBase):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(0, eps, momentum, False, False, device, dtype, bias=bias)  # type: ignore[arg-type]
+        super().__init__(0, eps, momentum, False, False, device, dtype, bias=bias)
         self.affine = affine
         self.track_running_stats = track_running_stats
         if affine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from typing import Any
@@ -104,6 +105,23 @@ class CrossEntropyLoss(_WeightedLoss):
         )
 
 
+@dataclasses.dataclass
+class LinearCrossEntropyOptions:
+    """How PyTorch cuts :class:`LinearCrossEntropyLoss` into chunks; accepted here, where it makes no difference.
+
+    Example:
+        >>> from chainrule import nn
+        >>> nn.LinearCrossEntropyOptions(batch_chunk_size=64).chunking_method
+        'auto'
+    """
+
+    allow_retain_graph: bool = False
+    batch_chunk_size: int | None = None
+    chunking_method: str | None = "auto"
+    acc_policy: str = "auto"
+    acc_dtype: Any = None
+
+
 class LinearCrossEntropyLoss(_WeightedLoss):
     """A linear layer to the logits of classes and their cross-entropy; see :func:`linear_cross_entropy`.
 
@@ -137,7 +155,7 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         weight: Tensor | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
-        options: Any = None,
+        options: LinearCrossEntropyOptions | None = None,
     ) -> None:
         super().__init__(weight, reduction=reduction)
         self.num_classes = num_classes

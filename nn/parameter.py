@@ -95,7 +95,7 @@ class UninitializedTensorMixin(Tensor):
         self._dtype, self._wants_grad = like.dtype, bool(requires_grad)
 
     @property
-    def _data(self) -> NoReturn:  # type: ignore[override]
+    def _data(self) -> NoReturn:
         # read by whatever uses the elements
         raise ValueError(
             f"this {type(self).__name__} has no shape and no elements yet; call the module that it belongs to once, "
@@ -157,30 +157,31 @@ class UninitializedTensorMixin(Tensor):
                 dtype = arg
         other: U = object.__new__(type(self))
         device, dtype = self._device if device is None else device, self._dtype if dtype is None else dtype
+        other.__dict__.update(self.__dict__)
         other._start(device, dtype, self._wants_grad)
         return other
 
-    def float(self: U) -> U:
+    def float(self: U, memory_format: Any = None) -> U:
         """One that will hold float32."""
         return self.to(dtypes.float32)
 
-    def double(self: U) -> U:
+    def double(self: U, memory_format: Any = None) -> U:
         """One that will hold float64."""
         return self.to(dtypes.float64)
 
-    def half(self: U) -> U:
+    def half(self: U, memory_format: Any = None) -> U:
         """One that will hold float16."""
         return self.to(dtypes.float16)
 
-    def bfloat16(self: U) -> U:
+    def bfloat16(self: U, memory_format: Any = None) -> U:
         """One that will hold bfloat16."""
         return self.to(dtypes.bfloat16)
 
-    def cpu(self: U) -> U:
+    def cpu(self: U, memory_format: Any = None) -> U:
         """One that will be on the CPU."""
         return self.to("cpu")
 
-    def cuda(self: U, device: Any = None) -> U:
+    def cuda(self: U, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> U:
         """One that will be on a GPU. Raises RuntimeError with the reason where there is none."""
         return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
 
@@ -199,12 +200,12 @@ class UninitializedTensorMixin(Tensor):
         if requires_grad:
             self.requires_grad_()
 
-    def __repr__(self, **ignored: Any) -> str:
+    # mypy drops the names of a dunder method's parameters, and then finds that this one is missing
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"<{type(self).__name__}>"
 
     def __deepcopy__(self: U, memo: dict[int, Any]) -> U:
         memo[id(self)] = other = self.to()
-        other.__dict__.update(self.__dict__)
         return other
 
     def __copy__(self: U) -> U:

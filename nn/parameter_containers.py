@@ -188,7 +188,7 @@ class ParameterDict(Module):
         """The values."""
         return [self[key] for key in self._keys]
 
-    def update(self, parameters: Mapping[str, Any] | ParameterDict) -> None:
+    def update(self, parameters: Any) -> None:
         """Add or replace values by name; ``parameters`` may be pairs too."""
         if isinstance(parameters, (OrderedDict, ParameterDict)):
             pairs = list(parameters.items())

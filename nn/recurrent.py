@@ -77,7 +77,7 @@ class RNNBase(Module):
             raise ValueError(f"{label}: proj_size must be less than hidden_size {hidden_size}, got {proj_size}")
         if proj_size and mode != "LSTM":
             raise ValueError(f"{label}: proj_size is for LSTM only, got {proj_size}")
-        if isinstance(dropout, bool) or not isinstance(dropout, numbers.Number) or not 0 <= dropout <= 1:  # type: ignore[operator]
+        if isinstance(dropout, bool) or not isinstance(dropout, numbers.Number) or not 0 <= dropout <= 1:
             raise ValueError(f"{label}: dropout must be a probability between 0 and 1, got {dropout!r}")
         if dropout and num_layers == 1:
             warnings.warn(

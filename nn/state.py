@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from chainrule.autograd.creation import tensor
 from chainrule.autograd.foreign import host_array
 from chainrule.autograd.modes import no_grad
-from chainrule.autograd.node import HookDict, RemovableHandle, add_hook
+from chainrule.autograd.node import HookDict, RemovableHandle
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn.parameter import Parameter, UninitializedTensorMixin, is_lazy
 
@@ -30,7 +30,7 @@ class IncompatibleKeys(NamedTuple):
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 #: where a module's own extra state stands in a state dict
@@ -67,7 +67,9 @@ class Stateful:
                 FutureWarning,
                 stacklevel=2,
             )
-            destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
+            given = [destination, prefix, keep_vars]
+            given[: len(args)] = args
+            destination, prefix, keep_vars = given
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()  # as PyTorch's have
@@ -150,15 +152,15 @@ class Stateful:
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(module, prefix, keep_vars)`` before this module's part of a state dict is made."""
-        return add_hook(self._hook_dict("_state_dict_pre_hooks"), hook)
+        return _add_hook(self._hook_dict("_state_dict_pre_hooks"), hook)
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(module, state_dict, prefix, local_metadata)`` after that; it may change the dict in place."""
-        return add_hook(self._hook_dict("_state_dict_hooks"), (hook, False))
+        return _add_hook(self._hook_dict("_state_dict_hooks"), (hook, False))
 
     def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """:meth:`register_state_dict_post_hook` whose hook may return another dict."""
-        return add_hook(self._hook_dict("_state_dict_hooks"), (hook, True))
+        return _add_hook(self._hook_dict("_state_dict_hooks"), (hook, True))
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call a hook before a state dict is loaded; it may change the entries of the (copied) dict.
@@ -171,11 +173,17 @@ class Stateful:
         self, hook: Callable[..., Any], with_module: bool = False
     ) -> RemovableHandle:
         """:meth:`register_load_state_dict_pre_hook`, without the module as first argument unless asked for."""
-        return add_hook(self._hook_dict("_load_state_dict_pre_hooks"), (hook, with_module))
+        return _add_hook(self._hook_dict("_load_state_dict_pre_hooks"), (hook, with_module))
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call ``hook(module, incompatible_keys)`` after a state dict was loaded; it may change the lists in place."""
-        return add_hook(self._hook_dict("_load_state_dict_post_hooks"), hook)
+        return _add_hook(self._hook_dict("_load_state_dict_post_hooks"), hook)
+
+
+def _add_hook(hooks: HookDict, hook: Any) -> RemovableHandle:
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
 
 
 def _own(module: Stateful) -> dict[str, Tensor]:
@@ -369,8 +377,8 @@ def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: 
     """
     for name in [n for n in state_dict if n.startswith(prefix)]:
         state_dict[name[len(prefix) :]] = state_dict.pop(name)
-    metadata = getattr(state_dict, "_metadata", None)
-    for name in list(metadata or ()):
+    metadata: dict[str, Any] = getattr(state_dict, "_metadata", {})
+    for name in list(metadata):
         if name == prefix.rstrip("."):
             metadata[""] = metadata.pop(name)
         elif name.startswith(prefix):

@@ -9,9 +9,6 @@ from chainrule.optim.groups import betas as both_betas
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
 
-#: state entry -> index of the beta by whose ``1 - beta`` PyTorch's form differs from ours
-_SCALED = {"exp_avg": 0, "exp_avg_sq": 1, "max_exp_avg_sq": 1}
-
 
 class Adam(Optimizer):
     """Steps by the ratio of running mean and root mean square of the gradient (Kingma and Ba, 2015).
@@ -48,7 +45,7 @@ class Adam(Optimizer):
         lr: Any = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0,
         amsgrad: bool = False,
         *,
         foreach: bool | None = None,
@@ -75,7 +72,7 @@ class Adam(Optimizer):
         super().__init__(params, defaults)
 
     def init_state(self, xp: Any, p: Any, group: dict[str, Any]) -> dict[str, Any]:
-        state = {"exp_avg": xp.zeros_like(p), "exp_avg_sq": xp.zeros_like(p), "betas": tuple(group["betas"])}
+        state = {"exp_avg": xp.zeros_like(p), "exp_avg_sq": xp.zeros_like(p)}
         if group["amsgrad"]:
             state["max_exp_avg_sq"] = xp.zeros_like(p)
         return state
@@ -83,36 +80,24 @@ class Adam(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
         """Adam's step.
 
-        The moments are kept without their factors 1 - beta, which saves two of twelve passes over memory: with
-        m = (1 - beta1) M and v = (1 - beta2) V the factors end up in two numbers. ``state["betas"]`` are those
-        that M and V were last used with; PyTorch's m and v stay continuous when a schedule changes them.
+        The moments are kept as PyTorch keeps them, so that a state dict holds them to the last bit and a run that goes
+        on from one is the same run. (Without their factors 1 - beta two of fourteen passes over memory would go.)
         """
         beta1, beta2 = group["betas"]
-        old1, old2 = state["betas"]
-        state["betas"] = (beta1, beta2)
         mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean *= beta1 * ((1 - old1) / (1 - beta1))
-        mean += g
-        square *= beta2 * ((1 - old2) / (1 - beta2))
-        square += g * g
+        mean *= beta1
+        mean += g * (1 - beta1)
+        square *= beta2
+        squared = g * g
+        squared *= 1 - beta2
+        square += squared
         if group["amsgrad"]:
             largest = state.get("max_exp_avg_sq", square)  # amsgrad may have been switched on meanwhile
-            if old2 != beta2 and largest is not square:
-                largest *= (1 - old2) / (1 - beta2)
             square = state["max_exp_avg_sq"] = xp.maximum(largest, square)
         step = state["step"]
-        scale = math.sqrt((1 - beta2**step) / (1 - beta2))
+        scale = math.sqrt(1 - beta2**step)
         root = xp.sqrt(square) + group["eps"] * scale
-        return mean / root * (group["lr"] * ((1 - beta1) / (1 - beta1**step) * scale))
-
-    def export_state(self, xp: Any, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-        betas = state["betas"]
-        return {k: v * (1 - betas[_SCALED[k]]) if k in _SCALED else v for k, v in state.items() if k != "betas"}
-
-    def import_state(self, xp: Any, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-        betas = tuple(group["betas"])
-        given = {k: v / (1 - betas[_SCALED[k]]) if k in _SCALED else v for k, v in state.items()}
-        return {**given, "betas": betas}
+        return mean / root * (group["lr"] / (1 - beta1**step) * scale)
 
 
 class AdamW(Adam):

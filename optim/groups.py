@@ -101,8 +101,7 @@ def checked(
             raise ValueError(f"{label}: all groups must have parameter names or none: {has} has, {lacks} has not")
     for name, value in defaults.items():
         group.setdefault(name, value)
-    settings = {k: group[k] for k in ("lr", "weight_decay") if k in group}
-    check_settings(label, settings)
+    check_settings(label, group)
     return group
 
 

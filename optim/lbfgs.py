@@ -150,7 +150,7 @@ class LBFGS(Optimizer):
         if largest(g) <= group["tolerance_grad"]:
             return first_loss
         lr, small = float(group["lr"]), group["tolerance_change"]
-        memory = _History.from_state(state, xp)
+        memory, before = _History.from_state(state, xp), loss
         for done in range(1, group["max_iter"] + 1):
             state["n_iter"] += 1
             direction = memory.direction(g, group["history_size"])
@@ -183,7 +183,8 @@ class LBFGS(Optimizer):
                 break
             if largest(direction) * abs(t) <= small or abs(loss - before) < small:
                 break
-        state.update(memory.to_state(lambda a: wrap(a, device)), prev_loss=before)
+        if memory.d is not None:
+            state.update(memory.to_state(lambda a: wrap(a, device)), prev_loss=before)
         return first_loss
 
 

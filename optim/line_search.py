@@ -52,7 +52,7 @@ def strong_wolfe(
         >>> line = lambda t: ((t - 3.0) ** 2, np.array([2 * (t - 3.0)]))
         >>> value, gradient, t, calls = strong_wolfe(line, np, 0.1, np.ones(1), 9.0, np.array([-6.0]), -6.0)
         >>> round(t, 6)
-        0.1
+        1.0
     """
 
     def point(t: float) -> Point:

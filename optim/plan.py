@@ -197,7 +197,8 @@ def slot_of(optimizer: Optimizer, p: Tensor, group: dict[str, Any]) -> Slot:
         if seen:
             from chainrule.optim.state import read
 
-            slot = read(type(optimizer).__name__, optimizer, "a parameter", p, group, seen, keep=bool(group.get("differentiable")))
+            keep = bool(group.get("differentiable"))
+            slot = read(type(optimizer).__name__, optimizer, "a parameter", p, group, seen, keep=keep)
         else:
             slot = Slot(0, fresh(optimizer, p, group))
         optimizer._slots[p] = slot

@@ -139,7 +139,10 @@ def _brought(value: Any, p: Tensor, name: Any = None) -> Any:
     if hasattr(value, "shape"):
         if name == "step":
             return wrap(np.array(_host(value)), Device("cpu")) if not isinstance(value, Tensor) else copied(value)
-        return wrap(placed(_host(value), p._device, p._data.dtype).copy(), p._device)
+        value = _host(value)
+        own = value._data.dtype if isinstance(value, Tensor) else value.dtype
+        dtype = p._data.dtype if p.is_floating_point() else own
+        return wrap(placed(value, p._device, dtype).copy(), p._device)
     if isinstance(value, Mapping):
         return {k: _brought(v, p, k) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -12,7 +12,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.benchmarks import __main__ as command
-from chainrule.benchmarks import memory, overhead, report, timing
+from chainrule.benchmarks import memory, optimizers, overhead, report, timing
 from chainrule.benchmarks.machine import machine_info
 from chainrule.benchmarks.rows import Row, Work, rows
 from chainrule.benchmarks.runner import Measured, difference
@@ -307,6 +307,38 @@ def test_strict_fails_where_a_bar_is_missed(monkeypatch, capsys):
         overhead.main(["--rows", "nothing"])
 
 
+# ---- optimizers -----------------------------------------------------------------------------------------------------
+
+
+def test_optimizers_run_without_torch(capsys, tmp_path):
+    path = tmp_path / "out.json"
+    assert optimizers.main(["--quick", "--no-torch", "--rows", "adam*", "--json", str(path)]) == 0
+    saved = json.loads(path.read_text())
+    assert saved["kind"] == "optimizers"
+    assert [r["row"] for r in saved["rows"]] == ["adam_9M", "adam_50x4096", "adam_mlp", "adamw_9M"]
+    assert list(saved["rows"][0]["seconds"]) == ["chainrule"]
+    assert "PyTorch: left out" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        optimizers.main(["--rows", "nothing"])
+
+
+@pytest.mark.oracle
+def test_optimizers_run_beside_torch(capsys):
+    pytest.importorskip("torch")
+    assert optimizers.main(["--quick", "--rows", "*50x4096"]) == 0
+    assert "torch fused" in capsys.readouterr().out
+
+
+def test_optimizers_that_differ_are_not_compared():
+    row = optimizers.rows(quick=True)[0]
+    some, step = optimizers.setup(cr, row)
+    others, _ = optimizers.setup(cr, row)
+    optimizers.check(row, some, others)
+    step()
+    with pytest.raises(RuntimeError, match="adam_9M: parameter 0 differs by 0.001, so no times are compared"):
+        optimizers.check(row, some, others)
+
+
 def test_memory_checks():
     assert memory.chain(200)["correct"]
     assert memory.chain(200)["freed"]
@@ -327,7 +359,7 @@ def test_a_chain_of_a_million_ops():
 
 
 def test_the_commands_start():
-    for name in ("chainrule.benchmarks", "chainrule.benchmarks.overhead"):
+    for name in ("chainrule.benchmarks", "chainrule.benchmarks.overhead", "chainrule.benchmarks.optimizers"):
         done = subprocess.run([sys.executable, "-m", name, "--help"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert f"python -m {name}" in done.stdout

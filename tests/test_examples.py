@@ -102,18 +102,16 @@ def test_mnist_names_what_is_missing(checkout, tmp_path):
 @pytest.mark.parametrize("script", AS_FOR_PYTORCH)
 def test_tiny(checkout, tmp_path, script, device):
     """With dropout and with the library's own random numbers, which the comparison with PyTorch leaves out."""
-    done = run(checkout, tmp_path, script, "--tiny", "--device", device, "--json", "losses.json")
+    save = ["--save", "model.pt"] if device == "cpu" else []
+    done = run(checkout, tmp_path, script, "--tiny", "--device", device, "--json", "losses.json", *save)
     assert done.stdout and not done.stderr  # no progress bar where there is no terminal
     found = json.loads((tmp_path / "losses.json").read_text())
     assert len(found["losses"]) >= 6 and all(map(math.isfinite, [*found["losses"], found["final"]]))
-    assert [p.name for p in tmp_path.iterdir()] == ["losses.json"]  # nothing is written that was not asked for
-
-
-@pytest.mark.parametrize("script", AS_FOR_PYTORCH)
-def test_what_is_saved_loads(checkout, tmp_path, script):
-    run(checkout, tmp_path, script, "--tiny", "--save", "model.pt")
-    state = cr.load(tmp_path / "model.pt")
-    assert len(state) >= 4 and all(bool(cr.isfinite(t).all()) for t in state.values())
+    # nothing is written that was not asked for
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["losses.json", *save[1:]]
+    if save:
+        state = cr.load(tmp_path / "model.pt")
+        assert len(state) >= 4 and all(bool(cr.isfinite(t).all()) for t in state.values())
 
 
 def small_mnist(folder, packed):
@@ -172,7 +170,7 @@ def test_resnet_names_what_is_missing(checkout, tmp_path):
 def test_language_models_read_a_text(checkout, tmp_path, script):
     (tmp_path / "text.txt").write_text("Eins, zwei, drei!\n" * 99, encoding="utf-8")
     done = run(checkout, tmp_path, script, "--data", "text.txt", "--size", 8, "--epochs", 2)
-    assert "623 words, 7 different ones" in done.stdout  # <unk>, the words, the marks, <eos>
+    assert "630 words, 7 different ones" in done.stdout  # <unk>, the words, the marks, <eos>
 
 
 def test_gcn_finds_the_sides(checkout, tmp_path):

@@ -16,7 +16,7 @@ from chainrule.autograd.ops.windows import adaptive
 from chainrule.autograd.random import rand
 from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
-from chainrule.nn.functional.arguments import batched, need_tensor, sizes
+from chainrule.nn.functional.arguments import batched, need_fractions, need_tensor, sizes
 from chainrule.nn.functional.pooling import _mean_plane, at_places, picked, window
 from chainrule.nn.functional.reduction import asynchronous
 
@@ -40,6 +40,7 @@ def _wanted(caller: str, x: Any, dims: int, output_size: Any) -> tuple[int, ...]
 
 def _adaptive_mean(caller: str, dims: int, input: Any, output_size: Any) -> Any:
     x, single = batched(caller, input, dims)
+    need_fractions(caller, x)
     wanted = _wanted(caller, x, dims, output_size)
     size = x._data.shape[2:]
     if set(wanted) == {1}:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from chainrule.autograd import dtypes
 from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
 
@@ -16,7 +19,7 @@ _MANY = {1: "one", 2: "two", 3: "three"}
 
 def sizes(caller: str, name: str, value: Any, count: int, least: int) -> tuple[int, ...]:
     """A number, or one for each of ``count`` dimensions. Raises TypeError or ValueError, naming the argument."""
-    values = (value,) * count if isinstance(value, int) else value
+    values = (value,) * count if isinstance(value, (int, np.integer)) else value
     try:
         found = tuple([int(v.__index__()) for v in values])
     except (TypeError, ValueError, AttributeError):
@@ -57,3 +60,9 @@ def batched(caller: str, input: Any, dims: int) -> tuple[Any, bool]:
         return input.unsqueeze(0), True
     shape = _SPATIAL[dims]
     raise RuntimeError(f"{caller}: input must have shape (N, C, {shape}) or (C, {shape}), got {tuple(input.shape)}")
+
+
+def need_fractions(caller: str, x: Any) -> None:
+    """Raise NotImplementedError for a tensor of integers, in which weighted sums would be cut to whole numbers."""
+    if dtypes.category(x._data.dtype) < 2:
+        raise NotImplementedError(f"{caller}: expected floating-point numbers, got {describe(x)}; use .float()")

@@ -13,7 +13,7 @@ from chainrule.autograd.ops.resampling import Taps
 from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn.functional.adaptive import _adaptive_mean
-from chainrule.nn.functional.arguments import need_tensor
+from chainrule.nn.functional.arguments import need_fractions, need_tensor
 
 #: the modes with the number of spatial dimensions they take
 _MODES = {
@@ -186,9 +186,13 @@ def interpolate(
         )
     if mode == "area":
         return _adaptive_mean("interpolate", dims, input, wanted)
-    out: Any = input
+    of_bytes = input._data.dtype == np.uint8 and mode in _FILTERS  # images as they are read from files
+    if not of_bytes and mode not in ("nearest", "nearest-exact"):
+        need_fractions(f"interpolate: mode {mode!r}", input)
+    out: Any = input.float() if of_bytes else input
     double, corners = input._data.dtype.itemsize == 8, bool(align_corners)
-    for d, (n, w, f) in enumerate(zip(input._data.shape[2:], wanted, factors, strict=True)):
+    for d in reversed(range(dims)) if of_bytes else range(dims):
+        n, w, f = input._data.shape[2 + d], wanted[d], factors[d]
         f = f if f and f > 0 else None
         if mode in ("nearest", "nearest-exact"):
             taps = _nearest(n, w, f, mode == "nearest-exact", double, dims == 2)
@@ -197,6 +201,9 @@ def interpolate(
         else:
             taps = _cubic(n, w, f, corners) if mode == "bicubic" else _linear(n, w, f, corners)
         out = xp.resample(out, taps=taps, axis=2 + d)
+        if of_bytes:  # as in PyTorch, along the width first, and each time rounded
+            out = xp.clip(xp.floor(out + 0.5), min=0.0, max=255.0)
+    out = out.to(input.dtype) if of_bytes else out
     return out
 
 

@@ -161,10 +161,8 @@ def kl_div(
     if log_target:
         loss = xp.exp(t) * (t - input)
     else:
-        positive = t > 0  # 0 * log(0) is 0
-        own = t * xp.log(xp.where(positive | (t != t), t, xp.ones_like(t)))
-        undefined = input._device.xp.where(t._data < 0, float("nan"), 0.0)  # the logarithm of a negative number
-        loss = own + wrap(input._device.xp.astype(undefined, t._data.dtype), input._device) - t * input
+        own = t * xp.log(xp.where(t == 0, xp.ones_like(t), t))  # 0 * log(0) is 0; of a negative number it is NaN
+        loss = own - t * input
     if reduction == "batchmean":
         return xp.sum(loss) / (input._data.shape[0] if input._data.ndim else 1)
     return reduce_loss(caller, loss, reduction)

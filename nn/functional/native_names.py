@@ -136,6 +136,8 @@ def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
         return FUNCTIONS["norm"](v, pow)
     if not 0 <= dim < v._data.ndim:
         raise IndexError(f"norm_except_dim: dim must be in [-1, {v._data.ndim - 1}], got {dim}")
+    if v._data.ndim == 1:  # over no dimension at all: each element by itself
+        return FUNCTIONS["norm"](v.unsqueeze(1), pow, 1)
     return FUNCTIONS["norm"](v, pow, tuple([d for d in range(v._data.ndim) if d != dim]), keepdim=True)
 
 

@@ -11,6 +11,7 @@ from chainrule.autograd.op import traced as xp
 from chainrule.autograd.public import FUNCTIONS, function
 from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
+from chainrule.nn import recurrent_ops as recurrent_ops  # declares the gates' ops
 from chainrule.nn.functional.arguments import need_tensor
 from chainrule.nn.functional.dropouts import dropout as drop
 from chainrule.nn.functional.linear_maps import linear
@@ -18,10 +19,6 @@ from chainrule.nn.functional.linear_maps import linear
 State = tuple[Any, ...]
 #: one step: the projected input, the state, and the weights of the state, to the new state (its first is the output)
 Step = Callable[[Any, State, Any, Any, Any], State]
-
-
-def _parts(x: Any, count: int) -> Any:
-    return FUNCTIONS["chunk"](x, count, -1)
 
 
 def _tanh_step(x: Any, state: State, w_hh: Any, b_hh: Any, w_hr: Any) -> State:
@@ -33,18 +30,12 @@ def _relu_step(x: Any, state: State, w_hh: Any, b_hh: Any, w_hr: Any) -> State:
 
 
 def _lstm_step(x: Any, state: State, w_hh: Any, b_hh: Any, w_hr: Any) -> State:
-    i, f, g, o = _parts(x + linear(state[0], w_hh, b_hh), 4)
-    c = xp.sigmoid(f) * state[1] + xp.sigmoid(i) * xp.tanh(g)
-    h = xp.sigmoid(o) * xp.tanh(c)
+    h, c, _ = xp.lstm_gates(x + linear(state[0], w_hh, b_hh), state[1])
     return (h if w_hr is None else linear(h, w_hr), c)
 
 
 def _gru_step(x: Any, state: State, w_hh: Any, b_hh: Any, w_hr: Any) -> State:
-    x_r, x_z, x_n = _parts(x, 3)
-    h_r, h_z, h_n = _parts(linear(state[0], w_hh, b_hh), 3)
-    z = xp.sigmoid(x_z + h_z)
-    n = xp.tanh(x_n + xp.sigmoid(x_r + h_r) * h_n)
-    return ((state[0] - n) * z + n,)
+    return (xp.gru_gates(x, linear(state[0], w_hh, b_hh), state[0])[0],)
 
 
 def _direction(step: Step, inputs: Sequence[Any], start: State, weights: Any, backwards: bool) -> tuple[Any, State]:
@@ -106,7 +97,7 @@ def _network(
             which = layer * directions + d
             w_ih, w_hh, *rest = params[which * each : (which + 1) * each]
             b_ih, b_hh = rest[:2] if has_biases else (None, None)
-            if has_biases and step is not _gru_step:  # the sum of both, once; GRU multiplies a part of b_hh by a gate
+            if b_ih is not None and step is not _gru_step:  # their sum, once; a gate of GRU multiplies a part of b_hh
                 b_ih, b_hh = b_ih + b_hh, None
             x = linear(data, w_ih, b_ih)
             steps = FUNCTIONS["unbind"](x, 0) if sizes is None else FUNCTIONS["split"](x, sizes, 0)

@@ -1,4 +1,4 @@
-"""The import paths of ``torch.nn.modules``, for scripts that use them: ``from chainrule.nn.modules.conv import Conv2d``.
+"""The import paths of ``torch.nn.modules``, for scripts: ``from chainrule.nn.modules.conv import Conv2d``.
 
 Nothing is defined here. Layers stand in ``chainrule.nn``; private bases such as ``_BatchNorm`` in the files next to it.
 """
@@ -15,8 +15,8 @@ from chainrule.nn.modules import tuples
 
 #: the modules of PyTorch's package
 NAMES = (
-    "activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold instancenorm lazy linear "
-    "loss module normalization padding pixelshuffle pooling rnn sparse transformer upsampling utils"
+    "activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold instancenorm lazy "
+    "linear loss module normalization padding pixelshuffle pooling rnn sparse transformer upsampling utils"
 ).split()
 
 #: what stands in them beside layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from chainrule.autograd.functions import (
@@ -69,15 +70,16 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     """
     _tensor_of("weight_norm", module, name)
     register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
-
-    def rename(state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        new = f"{prefix}parametrizations.{name}.original"
-        if f"{prefix}{name}_g" in state_dict and f"{prefix}{name}_v" in state_dict:
-            state_dict[new + "0"] = state_dict.pop(f"{prefix}{name}_g")
-            state_dict[new + "1"] = state_dict.pop(f"{prefix}{name}_v")
-
-    module._register_load_state_dict_pre_hook(rename)
+    module._register_load_state_dict_pre_hook(functools.partial(_rename, name))
     return module
+
+
+def _rename(name: str, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """What the older function calls length and direction, under the names that they have now."""
+    new = f"{prefix}parametrizations.{name}.original"
+    if f"{prefix}{name}_g" in state_dict and f"{prefix}{name}_v" in state_dict:
+        state_dict[new + "0"] = state_dict.pop(f"{prefix}{name}_g")
+        state_dict[new + "1"] = state_dict.pop(f"{prefix}{name}_v")
 
 
 # ---- largest singular value 1 ----------------------------------------------------------------------------------------
@@ -101,7 +103,7 @@ class _SpectralNorm(Module):
         if weight.ndim > 1:  # of a vector the norm is known
             with no_grad():
                 matrix = self._matrix(weight.detach())
-                like = {"dtype": matrix.dtype, "device": matrix.device}
+                like: dict[str, Any] = {"dtype": matrix.dtype, "device": matrix.device}
                 for name, size in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):
                     self.register_buffer(name, F.normalize(randn(size, **like), dim=0, eps=eps))
             self._iterate(matrix, 15)
@@ -196,7 +198,7 @@ class _Orthogonal(Module):
         if self.orthogonal_map == "householder":
             # reflections along the columns of A, whose diagonal counts as 1; signs stand on the diagonal of X
             A = X.tril(-1)
-            Q = _householder(A, 2.0 / (1.0 + (A * A).sum(-2))) * X.diagonal(dim1=-2, dim2=-1).int().unsqueeze(-2)
+            Q = _householder(A, 2.0 / (1.0 + (A * A).sum(-2))) * X.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
         else:
             X = X.tril()
             if n != k:

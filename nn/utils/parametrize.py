@@ -228,7 +228,8 @@ def _install(module: Module, name: str, steps: ParametrizationList) -> None:
     if hasattr(module, name):
         delattr(module, name)
     if not is_parametrized(module):
-        module.__class__ = _parametrized_class(type(module))
+        cls: Any = type(module)
+        module.__class__ = _parametrized_class(cls)
         module.parametrizations = ModuleDict()
     module.parametrizations[name] = steps
 

@@ -113,9 +113,7 @@ def pad_packed_sequence(
     steps, batch = counts.size, int(counts[0])
     if total_length is not None:
         if total_length < steps:
-            raise ValueError(
-                f"{caller}: total_length must be at least the longest length {steps}, got {total_length}"
-            )
+            raise ValueError(f"{caller}: total_length must be at least the longest length {steps}, got {total_length}")
         steps = total_length
     t = np.repeat(np.arange(counts.size), counts)
     n = np.arange(t.size) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -79,7 +79,7 @@ def spectral_norm(
     hook = SpectralNorm(name, n_power_iterations, default_dim(module) if dim is None else dim, eps)
     value = weight.detach()
     rows, columns = hook.matrix(value).shape
-    like = {"dtype": value.dtype, "device": value.device}
+    like: dict[str, Any] = {"dtype": value.dtype, "device": value.device}
     del module._parameters[name]
     module.register_parameter(f"{name}_orig", weight)
     setattr(module, name, value)

@@ -73,10 +73,20 @@ def samples_of(info: Any, dtype: Any, training: bool, most: int) -> list[Sample]
     return [
         Sample(
             tuple(s.constructor_input.args), dict(s.constructor_input.kwargs),
-            tuple(s.forward_input.args), dict(s.forward_input.kwargs), s.desc,
+            distinct(s.forward_input.args), dict(s.forward_input.kwargs), s.desc,
         )
         for s in opinfo.spread(found, most)
     ]
+
+
+def distinct(inputs: Any) -> tuple[Any, ...]:
+    """The inputs with a copy where one tensor stands twice (KLDivLoss): each has a gradient of its own."""
+    found: list[Any] = []
+    for value in inputs:
+        if isinstance(value, torch.Tensor) and any(value is other for other in found):
+            value = value.detach().clone().requires_grad_(value.requires_grad)
+        found.append(value)
+    return tuple(found)
 
 
 def to_ours(value: Any) -> Any:

@@ -57,8 +57,8 @@ def test_same_losses(source, tmp_path, monkeypatch):
     ours, theirs = found["chainrule"], found["torch"]
     assert len(ours["losses"]) == SCRIPTS[path.stem]
     assert np.isfinite(ours["losses"]).all() and len(set(ours["losses"])) > SCRIPTS[path.stem] / 2
-    np.testing.assert_allclose(ours["losses"], theirs["losses"], rtol=1e-4)
-    np.testing.assert_allclose(ours["final"], theirs["final"], rtol=1e-4)
+    np.testing.assert_allclose(ours["losses"], theirs["losses"], rtol=1e-5)
+    np.testing.assert_allclose(ours["final"], theirs["final"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("source", sorted(SCRIPTS), indirect=True)

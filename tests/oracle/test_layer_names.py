@@ -37,16 +37,19 @@ PENDING = set(
 )
 
 #: constructors whose parameters are not PyTorch's, and why
-OTHER_SIGNATURES: dict[str, str] = {}
+OTHER_SIGNATURES: dict[str, str] = dict.fromkeys(
+    ("RNN", "LSTM", "GRU"), "PyTorch's takes *args and **kwargs; here the documented parameters are spelled out"
+)
 
 
 def parameters(cls):
     """Names, defaults and kinds of what the constructor takes."""
     if cls.__init__ in (cr.nn.Module.__init__, torch.nn.Module.__init__):
         return []  # inherited: there is nothing to give
-    maker = cls.__new__ if cls in (torch.nn.Parameter, torch.nn.Buffer) else cls.__init__
+    tensors = (torch.nn.Parameter, torch.nn.Buffer, torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)
+    maker = cls.__new__ if cls in tensors else cls.__init__
     found = list(inspect.signature(maker).parameters.values())[1:]
-    return [(p.name, repr(p.default), p.kind.description) for p in found]
+    return [(p.name, getattr(p.default, "__name__", repr(p.default)), p.kind.description) for p in found]
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES))

@@ -1,5 +1,9 @@
 """Data sets, and loaders that make batches of them."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from chainrule.utils.data.collate import default_collate as default_collate
 from chainrule.utils.data.collate import default_convert as default_convert
 from chainrule.utils.data.dataset import ChainDataset as ChainDataset
@@ -18,3 +22,20 @@ from chainrule.utils.data.sampler import Sampler as Sampler
 from chainrule.utils.data.sampler import SequentialSampler as SequentialSampler
 from chainrule.utils.data.sampler import SubsetRandomSampler as SubsetRandomSampler
 from chainrule.utils.data.sampler import WeightedRandomSampler as WeightedRandomSampler
+
+if _TYPE_CHECKING:
+    from chainrule.utils.data import augment as augment
+    from chainrule.utils.data import synthetic as synthetic
+
+#: what many programs never use is imported when it is first named
+_LATER = ("augment", "synthetic")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return _import_module(f"chainrule.utils.data.{name}")
+    raise AttributeError(f"chainrule.utils.data has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])

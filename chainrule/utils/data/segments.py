@@ -48,7 +48,7 @@ class SlotWriter:
             # room to spare: the next batch may be a little larger
             self.memory = _create(f"{self.name}_{self.version + 1}", total + total // 4)
             self.version += 1
-        memory = self.memory.buf
+        memory = _bytes(self.memory)
         memory[: head.nbytes] = head.view(np.uint8).data
         for offset, part in zip(offsets, parts, strict=True):
             memory[offset : offset + part.nbytes] = part
@@ -75,12 +75,13 @@ class SlotReader:
             self.remove()
             self.memory, self.version = SharedMemory(f"{self.name}_{version}"), version
         assert self.memory is not None
-        count = int(np.frombuffer(self.memory.buf, np.int64, 1)[0])
-        head = np.frombuffer(self.memory.buf, np.int64, 1 + count).copy()
+        memory = _bytes(self.memory)
+        count = int(np.frombuffer(memory, np.int64, 1)[0])
+        head = np.frombuffer(memory, np.int64, 1 + count).copy()
         offsets, _ = _offsets(head)
         parts = []
         for offset, size in zip(offsets, head[1:].tolist(), strict=True):
-            parts.append(np.frombuffer(self.memory.buf, np.uint8, size, offset).copy())
+            parts.append(np.frombuffer(memory, np.uint8, size, offset).copy())
         return pickle.loads(parts[0].data, buffers=[part.data for part in parts[1:]])
 
     def close(self) -> None:
@@ -104,6 +105,12 @@ class SlotReader:
         with contextlib.suppress(FileNotFoundError, ValueError):
             self.memory = SharedMemory(f"{self.name}_{self.version + 1}")
             self.remove()
+
+
+def _bytes(memory: SharedMemory) -> memoryview:
+    view: Any = memory.buf  # None once it is closed
+    assert view is not None
+    return view
 
 
 def _offsets(head: np.ndarray) -> tuple[list[int], int]:

@@ -99,12 +99,11 @@ class Team:
             raise
         if context.get_start_method() == "forkserver":
             _preload(context)
-        defaults = {"device": str(get_default_device()), "dtype": get_default_dtype()}
+        device, dtype = str(get_default_device()), get_default_dtype()
         try:
             for i in range(count):
                 names = tuple(f"{token}_{i}_{slot}" for slot in range(tasks))
-                settings = Settings(i, count, base_seed, payload=self.payload.name, version=version, slots=names,
-                                    **defaults)  # fmt: skip
+                settings = Settings(i, count, base_seed, device, dtype, self.payload.name, version, names)
                 self._start(context, settings)
         except BaseException:
             self.stop()
@@ -151,15 +150,14 @@ class Team:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-            connections = {worker.connection: i for i, worker in enumerate(self.workers)}
+            connections: dict[Any, int] = {worker.connection: i for i, worker in enumerate(self.workers)}
             readable = multiprocessing.connection.wait(list(connections), left)
             if not readable:
                 raise TimeoutError
-            done = []
-            for connection in readable:
-                which = connections[connection]
+            done: list[tuple[int, str, Any]] = []
+            for which in [connections[connection] for connection in readable]:
                 try:
-                    number, kind, version = connection.recv()  # type: ignore[union-attr]
+                    number, kind, version = self.workers[which].connection.recv()
                 except (EOFError, ConnectionResetError):
                     raise self._died(which) from None
                 worker = self.workers[which]
@@ -223,7 +221,7 @@ def _preload(context: Any) -> None:
     """Have the server from which workers fork import this package, once, unless the program has wishes of its own."""
     from multiprocessing import forkserver
 
-    if getattr(forkserver._forkserver, "_preload_modules", None) == ["__main__"]:  # type: ignore[attr-defined]
+    if getattr(forkserver._forkserver, "_preload_modules", None) == ["__main__"]:
         context.set_forkserver_preload(["__main__", worker_side.__name__])
 
 
