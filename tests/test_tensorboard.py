@@ -298,6 +298,12 @@ def test_runs_that_go_on_and_files_that_are_closed(tmp_path):
         file.write(summaries.scalar("x", 1.0))
 
 
+def test_it_is_imported_when_first_named():
+    assert cr.utils.tensorboard.SummaryWriter is SummaryWriter
+    with pytest.raises(AttributeError, match="no attribute .tensorbored"):
+        cr.utils.tensorbored  # noqa: B018
+
+
 def test_the_default_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     SummaryWriter(comment="_mine").close()

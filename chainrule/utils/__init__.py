@@ -1,4 +1,18 @@
 """Data sets, loaders, and what stands on top of the rest."""
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from chainrule.utils import data as data
 from chainrule.utils import dlpack as dlpack
+
+if _TYPE_CHECKING:
+    from chainrule.utils import tensorboard as tensorboard
+
+
+def __getattr__(name: str) -> _Any:
+    """What most programs never use is imported when it is first named."""
+    if name == "tensorboard":
+        return _import_module("chainrule.utils.tensorboard")
+    raise AttributeError(f"module 'chainrule.utils' has no attribute {name!r}", name=name)
