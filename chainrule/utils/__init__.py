@@ -24,3 +24,11 @@ def __getattr__(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_LATER])
+    from chainrule.utils import tensorboard as tensorboard
+
+
+def __getattr__(name: str) -> _Any:
+    """What most programs never use is imported when it is first named."""
+    if name == "tensorboard":
+        return _import_module("chainrule.utils.tensorboard")
+    raise AttributeError(f"module 'chainrule.utils' has no attribute {name!r}", name=name)
