@@ -11,9 +11,10 @@ if _TYPE_CHECKING:
     from chainrule.utils import checkpoint as checkpoint
     from chainrule.utils import checkpoints as checkpoints
     from chainrule.utils import safetensors as safetensors
+    from chainrule.utils import tensorboard as tensorboard
 
 #: modules that many programs never use: imported when they are first named
-_LATER = ("checkpoint", "checkpoints", "safetensors")
+_LATER = ("checkpoint", "checkpoints", "safetensors", "tensorboard")
 
 
 def __getattr__(name: str) -> _Any:
@@ -24,11 +25,3 @@ def __getattr__(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_LATER])
-    from chainrule.utils import tensorboard as tensorboard
-
-
-def __getattr__(name: str) -> _Any:
-    """What most programs never use is imported when it is first named."""
-    if name == "tensorboard":
-        return _import_module("chainrule.utils.tensorboard")
-    raise AttributeError(f"module 'chainrule.utils' has no attribute {name!r}", name=name)
