@@ -8,11 +8,20 @@ from chainrule.utils import data as data
 from chainrule.utils import dlpack as dlpack
 
 if _TYPE_CHECKING:
+    from chainrule.utils import checkpoint as checkpoint
+    from chainrule.utils import checkpoints as checkpoints
+    from chainrule.utils import safetensors as safetensors
     from chainrule.utils import tensorboard as tensorboard
+
+#: modules that many programs never use: imported when they are first named
+_LATER = ("checkpoint", "checkpoints", "safetensors", "tensorboard")
 
 
 def __getattr__(name: str) -> _Any:
-    """What most programs never use is imported when it is first named."""
-    if name == "tensorboard":
-        return _import_module("chainrule.utils.tensorboard")
-    raise AttributeError(f"module 'chainrule.utils' has no attribute {name!r}", name=name)
+    if name in _LATER:
+        return _import_module(f"chainrule.utils.{name}")
+    raise AttributeError(f"module 'chainrule.utils' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LATER])
