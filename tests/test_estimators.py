@@ -30,7 +30,7 @@ on_cpu = pytest.mark.skipif(cr.get_default_device().type != "cpu", reason="once 
 
 @on_cpu
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([ours.MLPClassifier(max_iter=100), ours.MLPRegressor(max_iter=100)])
+@parametrize_with_checks([ours.MLPClassifier((20,), max_iter=100), ours.MLPRegressor((20,), max_iter=100)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
