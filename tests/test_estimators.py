@@ -30,7 +30,7 @@ on_cpu = pytest.mark.skipif(cr.get_default_device().type != "cpu", reason="once 
 
 @on_cpu
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([ours.MLPClassifier(max_iter=100), ours.MLPRegressor(max_iter=100)])
+@parametrize_with_checks([ours.MLPClassifier((20,), max_iter=100), ours.MLPRegressor((20,), max_iter=100)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
@@ -140,6 +140,8 @@ def test_warm_start():
     assert cold.fit(X_two, y_two).loss_ == cold.fit(X_two, y_two).loss_ == first
     with pytest.raises(ValueError, match="not among those of the first call"):
         model.fit(X_two, y_two + 1)
+    with pytest.raises(ValueError, match="are not those of the weights to go on with"):
+        model.set_params(hidden_layer_sizes=(9,)).fit(X_two, y_two)
 
 
 @pytest.mark.filterwarnings("ignore")
