@@ -92,10 +92,6 @@ def test_there_is_something_to_check():
     assert {part_of(inside) for inside, _ in files()} >= {"backends", "autograd", "nn", "optim", "chainrule"}
 
 
-#: PyTorch has AveragedModel, a Module, in `optim.swa_utils`; nothing in optim imports that file before it is asked for
-ACROSS = {("optim/swa_utils.py", "nn")}
-
-
 def test_imports_run_one_way():
     """backends <- autograd <- nn, optim <- chainrule; inside functions too."""
     wrong = []
@@ -110,7 +106,6 @@ def test_imports_run_one_way():
             target = pieces[1] if len(pieces) > 1 and pieces[1] in LAYERS else "chainrule"
             if len(pieces) == 1:
                 continue  # `from chainrule import X` is seen as chainrule.X
-            if target != part and target not in LAYERS[part] and (inside.as_posix(), target) not in ACROSS:
             if target != part and target not in LAYERS[part] | ABOVE.get(inside.as_posix(), set()):
                 wrong.append(f"{inside}:{line} ({part}) imports {name}")
     assert not wrong, "\n".join(wrong)
