@@ -167,7 +167,6 @@ _GROUPS: list[tuple[str, str, str]] = [
     ),
     ("nn", "Container", "PyTorch has deprecated it; use Sequential, ModuleList or ModuleDict"),
     ("nn", "factory_kwargs common_types", "it is a helper inside PyTorch; give device= and dtype= to the layer"),
-    ("nn", "attention", "scaled_dot_product_attention chooses its kernel itself; use nn.functional's"),
     ("nn", "grad", "the gradient of a convolution comes from autograd.grad"),
     ("fft, special", "Tensor", "PyTorch's module merely imports it; use chainrule.Tensor"),
     (

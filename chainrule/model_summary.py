@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import batching
 from chainrule.autograd.creation import ones
 from chainrule.autograd.modes import enable_grad
 from chainrule.autograd.random import default_generator
@@ -311,7 +312,9 @@ class _Measured:
                 self._new_bytes(t)
 
     def _new_bytes(self, t: Tensor) -> int:
-        array, device = t._data, t.device
+        array, device = t._data, batching.base_of(t.device)
+        while type(array) is batching.BatchedArray:  # inside vmap: the elements of all the batch
+            array = array.data
         if not array.size:
             return 0
         start = device.xp.address(array)
@@ -339,7 +342,7 @@ class _Measured:
                 row.notes.append("partly frozen" if row.trainable else "frozen")
             if row.calls > 1:
                 row.notes.append(f"called {row.calls} times")
-            elif not row.calls:
+            elif not row.calls and (row.parameters or not module._modules):  # a ModuleList never is
                 row.notes.append("not called")
         parameters = [p for p in stand_in.parameters() if not is_lazy(p)]
         return Summary(

@@ -30,7 +30,14 @@ _LEFT = (0, 1, 6)  # columns of text
 
 @dataclass
 class Summary:
-    """The table of :func:`chainrule.summary`; printed it shows itself, ``rows`` and the totals are data."""
+    """The table of :func:`chainrule.summary`; printed it shows itself, ``rows`` and the totals are data.
+
+    Example:
+        >>> import chainrule as cr
+        >>> table = cr.summary(cr.nn.Linear(3, 2), (5, 3))
+        >>> table.mult_adds, table.parameters, table.rows[0].output
+        (30, 8, (5, 2))
+    """
 
     rows: list[Row]
     input_bytes: int
@@ -64,7 +71,7 @@ class Summary:
         return sum(row.output_bytes for row in self.rows)
 
     def _cells(self) -> list[tuple[str, ...]]:
-        cells = []
+        cells: list[tuple[str, ...]] = []
         for row in self.rows:
             name = row.name.rpartition(".")[2] or "model"
             cells.append((

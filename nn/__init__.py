@@ -37,7 +37,6 @@ from chainrule.nn.adaptive_pooling import AdaptiveMaxPool3d as AdaptiveMaxPool3d
 from chainrule.nn.adaptive_pooling import FractionalMaxPool2d as FractionalMaxPool2d
 from chainrule.nn.adaptive_pooling import FractionalMaxPool3d as FractionalMaxPool3d
 from chainrule.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
-from chainrule.nn.attention import MultiheadAttention as MultiheadAttention
 from chainrule.nn.containers import ModuleDict as ModuleDict
 from chainrule.nn.containers import ModuleList as ModuleList
 from chainrule.nn.containers import Sequential as Sequential
@@ -113,6 +112,7 @@ from chainrule.nn.loss_margin import SoftMarginLoss as SoftMarginLoss
 from chainrule.nn.loss_margin import TripletMarginLoss as TripletMarginLoss
 from chainrule.nn.loss_margin import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
 from chainrule.nn.module import Module as Module
+from chainrule.nn.multihead_attention import MultiheadAttention as MultiheadAttention
 from chainrule.nn.normalization import BatchNorm1d as BatchNorm1d
 from chainrule.nn.normalization import BatchNorm2d as BatchNorm2d
 from chainrule.nn.normalization import BatchNorm3d as BatchNorm3d

@@ -38,14 +38,23 @@ class Convertible:
                     module._buffers[name] = fn(buffer)
         return self
 
-    def to(self: M, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False) -> M:
+    def to(
+        self: M,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        tensor: Tensor | None = None,
+        memory_format: Any = None,
+    ) -> M:
         """Move all parameters and buffers to a device, and those of floating dtype to a dtype, in place.
 
-        Takes ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` and ``to(tensor)``; returns the module.
+        Takes ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` and ``to(tensor)``; returns the module. A memory
+        format has no effect: the kernels choose the order in memory.
 
         Raises TypeError for a dtype that is not floating, RuntimeError for a device that is not available.
         """
-        for arg in args:
+        for arg in args if tensor is None else (*args, tensor):
             if isinstance(arg, Tensor):
                 dtype, device = arg.dtype, arg.device
             elif isinstance(arg, Device) or (isinstance(arg, str) and not hasattr(dtypes, arg)):

@@ -220,6 +220,12 @@ class EmbeddingBag(_Table):
 
         Raises:
             ValueError: the table has not 2 dimensions.
+
+        Example:
+            >>> import chainrule as cr
+            >>> from chainrule import nn
+            >>> nn.EmbeddingBag.from_pretrained(cr.tensor([[1.0], [3.0]]))(cr.tensor([[0, 1]]))
+            tensor([[2.]])
         """
         rows, features = _matrix(cls.__name__, embeddings)
         bag = cls(

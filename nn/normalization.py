@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from chainrule.autograd import dtypes
@@ -210,8 +211,15 @@ class _InstanceNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
         alone = input.ndim == self._dims[0]  # a single sample
+        channel = 0 if alone else 1
         if self.affine or self.running_mean is not None:
-            self._check_channels(input, 0 if alone else 1)
+            self._check_channels(input, channel)
+        elif input.shape[channel] != self.num_features:  # it has nothing that depends on their number
+            warnings.warn(
+                f"{type(self).__name__}: the input has {input.shape[channel]} channels, the layer was made for "
+                f"{self.num_features}",
+                stacklevel=2,
+            )
         out = F.instance_norm(
             input.unsqueeze(0) if alone else input,
             self.running_mean,

@@ -139,6 +139,6 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     return None if permutation is None else permutation.argsort()
 
 
-def permuted(hidden: Tensor, order: Tensor | None, dim: int = 1) -> Tensor:
-    """The states of all sequences in another order; as they are for None."""
-    return hidden if order is None else FUNCTIONS["index_select"](hidden, dim, order)
+def permuted(hidden: Tensor, order: Tensor | None) -> Tensor:
+    """The states (layers, N, features) of all sequences in another order; as they are for None."""
+    return hidden if order is None else FUNCTIONS["index_select"](hidden, 1, order)

@@ -41,6 +41,12 @@ class RNNBase(Module):
 
     Raises:
         ValueError: a size or ``dropout`` is out of range, or the mode is not known.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.RNNBase("GRU", 3, 4)(cr.zeros(5, 2, 3))[0].shape
+        (5, 2, 4)
     """
 
     bias: bool
@@ -64,7 +70,7 @@ class RNNBase(Module):
         if mode not in _GATES:
             raise ValueError(f"{label}: mode must be one of {', '.join(_GATES)}, got {mode!r}")
         for name, value, least in (
-            ("input_size", input_size, 0),
+            ("input_size", input_size, 1),
             ("hidden_size", hidden_size, 1),
             ("num_layers", num_layers, 1),
             ("proj_size", proj_size, 0),
@@ -168,6 +174,8 @@ class RNNBase(Module):
             raise RuntimeError(
                 f"{label}: the last dimension of input must be input_size={self.input_size}, got {describe(data)}"
             )
+        if not data._data.shape[1 if self.batch_first and data._data.ndim == 3 else 0]:
+            raise RuntimeError(f"{label}: expected a sequence of at least one step, got {describe(data)}")
         weight = getattr(self, self._all_weights[0][0])
         if data.dtype != weight.dtype:
             raise ValueError(

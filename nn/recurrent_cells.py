@@ -25,6 +25,11 @@ class RNNCellBase(Module):
 
     Raises:
         ValueError: a size is out of range.
+
+    Example:
+        >>> from chainrule import nn
+        >>> list(nn.RNNCellBase(3, 4, bias=False, num_chunks=2).state_dict())
+        ['weight_ih', 'weight_hh']
     """
 
     bias: bool

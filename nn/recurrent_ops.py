@@ -67,7 +67,7 @@ def _lstm_c_back(xp: Any, g: Any, new: Any, gates: Any) -> Any:
     missing="none",
     label="lstm",
 )
-def lstm_gates(xp, x, c):
+def lstm_gates(xp: Any, x: Any, c: Any) -> Any:
     """``h = sigmoid(o) * tanh(c')`` and ``c' = sigmoid(f) * c + sigmoid(i) * tanh(z)`` of (i, f, z, o) in x (..., 4H).
 
     Also gives the gates after their functions, from which the gradient is computed.
@@ -127,7 +127,7 @@ def _gru_h_back(xp: Any, g: Any, gates: Any) -> Any:
     missing="none",
     label="gru",
 )
-def gru_gates(xp, x, u, h):
+def gru_gates(xp: Any, x: Any, u: Any, h: Any) -> Any:
     """``(h - n) * z + n`` of the gates r, z and ``n = tanh(x_n + r * u_n)``, from (..., 3H) of the input and the state.
 
     Also gives the gates after their functions, from which the gradient is computed.

@@ -8,11 +8,11 @@ from typing import Any
 from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import functional as F
-from chainrule.nn.attention import MultiheadAttention
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.layer_norm import LayerNorm
 from chainrule.nn.linear import Linear
 from chainrule.nn.module import Module
+from chainrule.nn.multihead_attention import MultiheadAttention
 
 Activation = str | Callable[[Tensor], Tensor]
 

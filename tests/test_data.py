@@ -323,3 +323,11 @@ def test_weighted_sampler():
 def test_bad_input(act, error, message):
     with pytest.raises(error, match=message):
         act()
+
+
+def test_the_benchmark_runs(capsys):
+    from chainrule.benchmarks import data as benchmark
+
+    assert benchmark.main(["--quick", "--workers", "0", "--batch", "20"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:4]] == ["TensorDataset", "vision.datasets.MNIST"]

@@ -169,6 +169,9 @@ def test_an_exception_in_a_worker():
     assert text.startswith("Caught KeyError in DataLoader worker process 0.\nOriginal Traceback")
     assert "raise self.error" in text and text.endswith("KeyError: 'no such file'\n")
     assert next(passed)[1] == ["s2"]  # the others are not lost
+    finalizer = passed._team._stop
+    del caught, passed
+    assert not finalizer.alive  # the exception, once it is forgotten, keeps nothing
     passed = iter(DataLoader(Samples(bad=0, error=Private(1, 2)), num_workers=1, collate_fn=joined))
     with pytest.raises(RuntimeError, match="Caught Private in DataLoader worker process 0"):
         next(passed)
@@ -212,6 +215,16 @@ class Mine(Dataset):
 for batch in DataLoader({dataset}, num_workers=1):
     print(batch)
 """
+
+
+def test_definitions_of_an_interactive_session():
+    path = os.pathsep.join([str(Path(cr.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(dataset="Mine()")],
+        capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": path}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "AttributeError" in done.stderr
+    assert "a notebook or an interactive session into a module, or use num_workers=0" in done.stderr
 
 
 def test_scripts_without_a_guard(tmp_path):

@@ -69,6 +69,11 @@ def test_a_batch_that_is_refused_leaves_the_statistics():
     assert layer.num_batches_tracked.item() == 0 and layer.running_mean.tolist() == [0.0, 0.0]
 
 
+def test_instance_norm_wonders_at_another_number_of_channels():
+    with pytest.warns(UserWarning, match="the input has 2 channels, the layer was made for 3"):
+        nn.InstanceNorm1d(3)(cr.randn(4, 2, 5))
+
+
 def test_batch_norm_forgets():
     layer = nn.BatchNorm2d(2)
     layer(cr.randn(3, 2, 2, 2))

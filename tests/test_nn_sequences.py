@@ -36,6 +36,7 @@ ERRORS = {
     "mode": (lambda: nn.RNNBase("QRNN", 3, 4), ValueError, "RNNBase: mode must be one of LSTM, GRU, .* got 'QRNN'"),
     "hidden float": (lambda: nn.LSTM(3, 4.0), TypeError, "LSTM: hidden_size must be an int, got float 4.0"),
     "hidden 0": (lambda: nn.GRU(3, 0), ValueError, "GRU: hidden_size must be at least 1, got 0"),
+    "input 0": (lambda: nn.RNN(0, 4), ValueError, "RNN: input_size must be at least 1, got 0"),
     "layers 0": (lambda: nn.GRU(3, 4, num_layers=0), ValueError, "GRU: num_layers must be at least 1, got 0"),
     "projection": (lambda: nn.LSTM(3, 4, proj_size=4), ValueError, "proj_size must be less than hidden_size 4, got 4"),
     "gru projection": (lambda: nn.RNNBase("GRU", 3, 4, proj_size=2), ValueError, "proj_size is for LSTM only"),
@@ -84,7 +85,7 @@ ERRORS = {
     "batch first": (lambda: nn.GRU(3, 4, batch_first=True)(zeros(3)), ValueError, r"shape \(N, T, 3\) or \(T, 3\)"),
     "width": (lambda: nn.RNN(3, 4)(zeros(5, 2, 7)), RuntimeError, "must be input_size=3, got .*5.*2.*7"),
     "dtype": (lambda: nn.RNN(3, 4)(zeros(5, 2, 3).double()), ValueError, "parameters' dtype .*float32, got .*float64"),
-    "no steps": (lambda: nn.LSTM(3, 4)(zeros(0, 2, 3)), RuntimeError, "a step"),
+    "no steps": (lambda: nn.LSTM(3, 4)(zeros(0, 2, 3)), RuntimeError, "LSTM: .* at least one step, got"),
     "state shape": (
         lambda: nn.GRU(3, 4)(zeros(5, 2, 3), zeros(1, 3, 4)),
         RuntimeError,

@@ -97,6 +97,13 @@ def test_arrays_of_foreign_byte_order_keep_their_values():
     assert back[0].tolist() == [0, 1, 2] and back[0].dtype == np.int16 and back[1] == 2.5
 
 
+@pytest.mark.parametrize("options", [{"weights_only": True}, {"weights_only": False}, {"mmap": False}])
+def test_options_of_pytorch_are_accepted(options):
+    same(there_and_back({"a": cr.ones(2)}, **options), {"a": cr.ones(2)})
+    file = io.BytesIO()
+    cr.save(1, file, pickle_protocol=4)
+
+
 def test_a_defaultdict_comes_back_as_a_dict():
     state = defaultdict(dict, {0: {"step": 1}})
     same(there_and_back(state), {0: {"step": 1}})
@@ -550,8 +557,20 @@ def test_a_header_beyond_the_limit(monkeypatch):
     monkeypatch.setattr(container, "LONGEST_HEADER", 1000)
     with pytest.raises(RuntimeError, match="claims 1,001 bytes, more than the 1,000 that are allowed"):
         cr.load(io.BytesIO(with_header(b"{}" + b" " * 999)))
-    with pytest.raises(ValueError, match="beside the tensors take .* bytes, more than the 1,000 that"):
+    with pytest.raises(ValueError, match="beside the tensors are .* and 1,000 that can be read; make"):
         cr.save(list(range(1000)), io.BytesIO())
+
+
+@pytest.mark.host
+def test_too_many_values(monkeypatch):
+    file = io.BytesIO()
+    cr.save([[]] * 1000, file)
+    monkeypatch.setattr(container, "MOST_VALUES", 1000)
+    file.seek(0)
+    with pytest.raises(RuntimeError, match="its header has more than the 1,000 values that are allowed"):
+        cr.load(file)
+    with pytest.raises(ValueError, match="make tensors or arrays"):
+        cr.save([[]] * 1000, io.BytesIO())
 
 
 def table(*tensors, **storages):
@@ -740,3 +759,15 @@ def test_partly_shared_parameters_are_no_tied_ones(tmp_path):
     model.bias = nn.Parameter(model.weight.detach()[0])
     with pytest.raises(RuntimeError, match="'bias' and 'weight' share a part of their memory only; use cr.save"):
         safetensors.save_model(model, tmp_path / "x")
+
+
+@pytest.mark.host
+def test_the_page_about_saving_runs(checkout, tmp_path, monkeypatch):
+    page = (checkout / "docs" / "saving.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    assert len(names["losses"]) == 5 and len(os.listdir("checkpoints")) == 3

@@ -165,6 +165,48 @@ def test_lazy_layers_are_measured_and_stay_lazy():
     assert isinstance(model[0].weight, nn.UninitializedParameter) and type(model[0]) is nn.LazyLinear
 
 
+def test_inside_vmap():
+    class Mapped(nn.Sequential):
+        def forward(self, x):
+            return cr.vmap(super().forward)(x)
+
+    mapped = cr.summary(Mapped(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)), (4, 3))
+    plain = cr.summary(nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)), (4, 3))
+    assert mapped.mult_adds == plain.mult_adds == 4 * 25 and mapped.saved_bytes == plain.saved_bytes
+
+
+def test_a_checkpointed_part_saves_its_input_only():
+    class Checkpointed(nn.Sequential):
+        def forward(self, x):
+            return cr.utils.checkpoint.checkpoint(super().forward, x, use_reentrant=False)
+
+    layers = [nn.Linear(3, 50), nn.Tanh(), nn.Linear(50, 2)]
+    assert cr.summary(Checkpointed(*layers), (4, 3)).saved_bytes <= 4 * 3 * B
+    assert cr.summary(nn.Sequential(*layers), (4, 3)).saved_bytes == 4 * 3 * B + 4 * 50 * B
+
+
+def test_parametrized_layers_and_packed_sequences():
+    model = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
+    table = cr.summary(model, (5, 3))
+    assert table.mult_adds == 5 * 12 and table.parameters == 4 + 4 + 12
+    packed = nn.utils.rnn.pack_sequence([cr.ones(4, 3), cr.ones(2, 3)])
+    table = cr.summary(nn.GRU(3, 5), packed)
+    assert table.mult_adds == 6 * 15 * (3 + 5) and table.rows[0].output[0] == [(6, 5), (4,)]
+
+
+def test_a_list_of_layers_is_not_called_and_that_is_all_right():
+    class Stack(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+
+        def forward(self, x):
+            return self.layers[0](x)
+
+    table = cr.summary(Stack(), (1, 2))
+    assert [row.notes for row in table.rows] == [[], [], [], ["not called"]]
+
+
 def everything(model):
     state = {k: v.clone() for k, v in model.state_dict().items()}
     return repr([state, [m.training for m in model.modules()], [p.grad for p in model.parameters()],

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
 import struct
+import subprocess
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,9 +128,10 @@ def test_rotation_by_any_angle():
         assert (pil != tensor).mean() < 0.02  # pixels exactly between two
     filled = array(F.rotate(planes(), 45, fill=[7.0]))
     assert (filled[:, 0, 0] == 7).all()
-    assert array(F.rotate(planes(), 45, InterpolationMode.BILINEAR, expand=True)).shape == array(
-        F.rotate(picture(), 45, expand=True)
-    ).shape
+    assert (
+        array(F.rotate(planes(), 45, InterpolationMode.BILINEAR, expand=True)).shape
+        == array(F.rotate(picture(), 45, expand=True)).shape
+    )
 
 
 @pytest.mark.parametrize("mode", "1 L LA P RGB RGBA CMYK I F HSV YCbCr I;16".split())
@@ -237,6 +242,16 @@ def test_printed_forms():
     )
 
 
+def test_pillow_is_imported_on_use_only():
+    code = "import sys; from chainrule.vision import datasets, models, transforms, utils; print('PIL' in sys.modules)"
+    path = os.pathsep.join([str(Path(cr.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    options = {"capture_output": True, "text": True, "env": {**os.environ, "PYTHONPATH": path}}
+    assert subprocess.run([sys.executable, "-c", code], **options, check=True).stdout == "False\n"
+    assert cr.vision.transforms is transforms
+    with pytest.raises(AttributeError, match="it has datasets, models, transforms, utils"):
+        cr.vision.ops  # noqa: B018
+
+
 def test_grids(tmp_path):
     grid = make_grid(cr.arange(3).float().reshape(3, 1, 1, 1), nrow=2, padding=1, pad_value=9.0)
     assert grid[0].tolist() == [[9, 9, 9, 9, 9], [9, 0, 9, 1, 9], [9, 9, 9, 9, 9], [9, 2, 9, 9, 9], [9, 9, 9, 9, 9]]
@@ -268,7 +283,7 @@ def mnist(tmp_path, monkeypatch):
 
 
 def test_mnist(mnist, monkeypatch):
-    root, pixels, labels = mnist
+    root, pixels, _ = mnist
     data = datasets.MNIST(root)
     image, label = data[3]
     assert image.mode == "L" and label == 6 and type(label) is int
@@ -311,7 +326,7 @@ def test_cifar(tmp_path, monkeypatch):
     image, label = data[7]
     np.testing.assert_array_equal(array(image) * np.float32(255), records[7, 1:].reshape(3, 32, 32))
     assert label == records[7, 0]
-    (x, y), = DataLoader(data, 10)
+    ((x, _),) = DataLoader(data, 10)
     np.testing.assert_array_equal(array(x[7]), array(image))
     (folder / "data_batch_3.bin").unlink()
     with pytest.warns(UserWarning, match="found 4 of 5 files"):
@@ -359,10 +374,15 @@ def tree(tmp_path):
 def test_image_folder(tree):
     data = datasets.ImageFolder(tree, transform=transforms.PILToTensor(), target_transform=str)
     assert data.classes == ["a", "b"] and data.targets == [0, 0, 1, 1] and len(data) == 4
-    assert [path[len(str(tree)) :] for path, _ in data.imgs] == ["/a/2.png", "/a/deep/1.PNG", "/b/2.png", "/b/deep/1.PNG"]
+    assert [path[len(str(tree)) :] for path, _ in data.imgs] == [
+        "/a/2.png",
+        "/a/deep/1.PNG",
+        "/b/2.png",
+        "/b/deep/1.PNG",
+    ]
     image, target = data[2]
     assert image[:, 0, 0].tolist() == [255, 0, 0] and target == "1" and data[1][0][:, 0, 0].tolist() == [7, 7, 7]
-    texts = datasets.DatasetFolder(tree, lambda path: open(path).read(), is_valid_file=lambda p: p.endswith("txt"))
+    texts = datasets.DatasetFolder(tree, os.path.getsize, is_valid_file=lambda p: p.endswith("txt"))
     assert [target for _, target in texts.samples] == [0, 1]
     (tree / "c").mkdir()
     with pytest.raises(FileNotFoundError, match="in the folders of c in"):
@@ -381,6 +401,10 @@ def test_image_folder(tree):
 def test_fake_data():
     data = datasets.FakeData(4, (3, 5, 6), num_classes=2)
     image, target = data[1]
+    assert repr(data) == "Dataset FakeData\n    Number of datapoints: 4"
+    data.transform = abs
+    assert repr(data).endswith("4\n    StandardTransform\nTransform: <built-in function abs>")
+    data.transform = None
     assert image.size == (6, 5) and 0 <= target < 2 and np.array_equal(data[1][0], image)
     assert not np.array_equal(data[2][0], image) and len(list(data)) == 4
 

@@ -5,5 +5,12 @@
 (8,)
 """
 
+try:
+    import sklearn as _sklearn  # noqa: F401 (the modules below need it)
+except ImportError as error:
+    raise ImportError(
+        "chainrule.estimators needs scikit-learn 1.5.2 or later: pip install 'chainrule[sklearn]'"
+    ) from error
+
 from chainrule.estimators.mlp import MLPClassifier as MLPClassifier
 from chainrule.estimators.mlp import MLPRegressor as MLPRegressor

@@ -16,6 +16,19 @@ class Metric:
     """Base of the metrics that are gathered over batches; the result is that of one call on all batches together.
 
     A subclass defines ``reset``, ``update`` and ``compute``. Input that is refused leaves what was gathered as it was.
+
+    Example:
+        >>> from chainrule.metrics import Metric
+        >>> class Count(Metric):
+        ...     def reset(self):
+        ...         self.count = 0
+        ...     def update(self, input, target):
+        ...         self.count += len(target)
+        ...         return self
+        ...     def compute(self):
+        ...         return self.count
+        >>> Count().update([1, 0], [1, 1]).update([1], [1]).compute()
+        3
     """
 
     def __init__(self) -> None:

@@ -26,6 +26,8 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 #: the longest header that is read; safetensors' own limit
 LONGEST_HEADER = 100_000_000
+#: and the most values in its JSON: as Python objects they take up to thirty times the bytes of the text
+MOST_VALUES = 5_000_000
 METADATA = "__metadata__"
 
 
@@ -66,15 +68,15 @@ def write(file: BinaryIO, sources: Mapping[str, Source], metadata: Mapping[str, 
         position = stop
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > LONGEST_HEADER:
+    if len(text) > LONGEST_HEADER or _values(text) > MOST_VALUES:
         raise ValueError(
-            f"the names and values beside the tensors take {len(text):,} bytes, more than the {LONGEST_HEADER:,} that "
-            f"the format allows; make tensors or arrays of long lists of numbers"
+            f"the names and values beside the tensors are {_values(text):,} values in {len(text):,} bytes, more than "
+            f"the {MOST_VALUES:,} and {LONGEST_HEADER:,} that can be read; make tensors or arrays of lists of numbers"
         )
     file.write(len(text).to_bytes(8, "little") + text)
     for name in order:
         # the bytes of any dtype, 0-d arrays too
-        file.write(memoryview(np.ascontiguousarray(sources[name].array()).reshape(-1).view(np.uint8)))
+        file.write(np.ascontiguousarray(sources[name].array()).reshape(-1).view(np.uint8).data)
 
 
 def _need_little_endian() -> None:
@@ -112,12 +114,19 @@ def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Entry], dict[str, 
 
 def parse(text: bytes | str, what: str) -> Any:
     """JSON without what JSON only tolerates: keys given twice, NaN, and nesting beyond all need."""
+    if _values(text.encode() if isinstance(text, str) else text) > MOST_VALUES:
+        raise Broken(f"its {what} has more than the {MOST_VALUES:,} values that are allowed")
     try:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except RecursionError:
         raise Broken(f"its {what} is nested too deeply") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise Broken(f"its {what} is no JSON: {error}") from None
+
+
+def _values(text: bytes) -> int:
+    """How many values there are in a JSON text, at most."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{") + 1
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -173,7 +182,7 @@ def _check_places(ordered: Iterable[tuple[str, Entry]], size: int) -> None:
 def read_array(file: BinaryIO, entry: Entry) -> np.ndarray:
     """The next array of the file, in memory of its own."""
     array = np.empty(entry.shape, entry.dtype)
-    _fill(file, memoryview(array.reshape(-1).view(np.uint8)))
+    _fill(file, array.reshape(-1).view(np.uint8).data)
     return _checked(array)
 
 

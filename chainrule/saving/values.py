@@ -134,7 +134,9 @@ def decode(value: Any, loaded: Loaded, depth: int = 0) -> Any:
     if depth > 2 * DEEPEST:
         raise Broken("its values are nested too deeply")
     if isinstance(value, list):
-        return [decode(v, loaded, depth + 1) for v in value]
+        for i, v in enumerate(value):  # in place: both lists at once would take twice the memory
+            value[i] = decode(v, loaded, depth + 1)
+        return value
     if not isinstance(value, dict) or len(value) != 1:
         raise Broken(f"its values have {value!r:.80}, which means nothing")
     ((kind, content),) = value.items()
@@ -151,7 +153,7 @@ def _made(kind: str, content: Any, loaded: Loaded, depth: int) -> Any:
         return loaded.get(content, kind)
     for made, name in _SEQUENCES.items():
         if kind == name:
-            return made([decode(v, loaded, depth) for v in _list(content)])
+            return made(decode(_list(content), loaded, depth))
     for made, name in _MAPPINGS.items():
         if kind == name:
             result = made()

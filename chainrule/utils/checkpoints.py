@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import glob
 import os
 import random as python_random
 import re
@@ -88,6 +89,16 @@ def load_checkpoint(
     Raises:
         RuntimeError: the file is no checkpoint or damaged, or something does not fit it; nothing was changed then.
         OSError: the file cannot be read.
+
+    Example:
+        >>> import os, tempfile, chainrule as cr
+        >>> from chainrule.utils.checkpoints import load_checkpoint, save_checkpoint
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "run.safetensors")
+        ...     save_checkpoint(path, cr.nn.Linear(2, 1), epoch=3)
+        ...     first = load_checkpoint(path, cr.nn.Linear(2, 1)), cr.rand(1).item()
+        ...     first == (load_checkpoint(path, cr.nn.Linear(2, 1)), cr.rand(1).item())  # the same random number
+        True
     """
     label = f"load_checkpoint: {os.fspath(path)!r}"
     saved = load(path, map_location)
@@ -111,6 +122,8 @@ def load_checkpoint(
 
 class Checkpoints:
     """The checkpoints of one run in a folder: the last ones are kept, older ones are deleted.
+
+    One program at a time may save; others may read.
 
     Args:
         folder: made where it does not exist.
@@ -161,6 +174,8 @@ class Checkpoints:
         """:func:`save_checkpoint` under the epoch's name; then the oldest ones beyond ``keep`` are deleted."""
         if not isinstance(epoch, int) or epoch < 0:
             raise ValueError(f"Checkpoints.save: epoch must be a number of at least 0, got {epoch!r}")
+        for left in self.folder.glob(f".{glob.escape(self.name)}-*.safetensors.*.tmp"):  # by a save that was killed
+            left.unlink(missing_ok=True)
         path = self.folder / f"{self.name}-{epoch:06d}.safetensors"
         save_checkpoint(path, model, optimizer, scheduler, epoch, **extra)
         others = [p for p in self.paths() if p != path]  # the one just written stays, whatever its number

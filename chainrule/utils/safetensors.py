@@ -72,12 +72,25 @@ def load_file(filename: str | os.PathLike[str], device: str | Device = "cpu") ->
 
     Raises:
         RuntimeError: the file is damaged or of another kind. OSError: it cannot be read.
+
+    Example:
+        >>> from chainrule.utils.safetensors import load_file
+        >>> load_file("nowhere.safetensors")
+        Traceback (most recent call last):
+        FileNotFoundError: load_file: there is no file 'nowhere.safetensors'
     """
     return _tensors(read(filename, "load_file")[0], Device(device))
 
 
 def load(data: bytes) -> dict[str, Tensor]:
-    """The tensors of what :func:`save` gave. Raises RuntimeError when the bytes are damaged or of another kind."""
+    """The tensors of what :func:`save` gave. Raises RuntimeError when the bytes are damaged or of another kind.
+
+    Example:
+        >>> from chainrule.utils import safetensors
+        >>> safetensors.load(b"{}")
+        Traceback (most recent call last):
+        RuntimeError: load: BytesIO: no such file, or a damaged one: it has 2 bytes, too few for a header
+    """
     return _tensors(read(io.BytesIO(data), "load")[0], Device("cpu"))
 
 
@@ -95,6 +108,16 @@ def save_model(
 
     Raises:
         RuntimeError: tensors share a part of their memory only; save such a model with ``cr.save``.
+
+    Example:
+        >>> import os, tempfile, chainrule as cr
+        >>> from chainrule.utils.safetensors import load_file, save_model
+        >>> model = cr.nn.Sequential(cr.nn.Linear(2, 2, bias=False), cr.nn.Linear(2, 2, bias=False))
+        >>> model[1].weight = model[0].weight
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_model(model, os.path.join(folder, "model.safetensors"))
+        ...     list(load_file(os.path.join(folder, "model.safetensors")))
+        ['0.weight']
     """
     state = model.state_dict()
     notes = _metadata("save_model", metadata) or {}

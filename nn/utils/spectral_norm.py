@@ -26,7 +26,7 @@ class SpectralNorm:
 
     def matrix(self, weight: Tensor) -> Tensor:
         """The weight as a matrix whose rows are the outputs."""
-        return weight.movedim(self.dim, 0).flatten(1)
+        return weight.movedim(self.dim, 0).reshape(weight.shape[self.dim], -1)
 
     def compute_weight(self, module: Module, do_power_iteration: bool) -> Tensor:
         """The weight over its largest singular value, which is followed in training."""

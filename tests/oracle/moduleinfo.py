@@ -122,7 +122,7 @@ def build(cls: type, sample: Sample, dtype: Any, training: bool) -> tuple[Any, A
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = cls(*sample.args, **sample.kwargs)
-    ours = getattr(cr.nn, cls.__name__)(*to_ours(sample.args), **to_ours(sample.kwargs))
+        ours = getattr(cr.nn, cls.__name__)(*to_ours(sample.args), **to_ours(sample.kwargs))
     theirs.to(dtype).train(training)
     ours.to(opinfo.to_ours(dtype)).train(training)
     if isinstance(theirs, torch.nn.modules.lazy.LazyModuleMixin):  # the first call makes the parameters

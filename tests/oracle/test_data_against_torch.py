@@ -148,7 +148,9 @@ def test_loader(kind):
         same(outcome(lambda: run(cr, data)), outcome(lambda: run(torch, theirs)))
 
 
-@pytest.mark.parametrize(("lengths"), [[3, 4, 3], [0.5, 0.3, 0.2], [1 / 3, 1 / 3, 1 / 3], [0.9, 0.2], [5, 6], [0.25, 0.75]])
+@pytest.mark.parametrize(
+    ("lengths"), [[3, 4, 3], [0.5, 0.3, 0.2], [1 / 3, 1 / 3, 1 / 3], [0.9, 0.2], [5, 6], [0.25, 0.75]]
+)
 def test_random_split_sizes(lengths):
     def sizes(module):
         return [len(part) for part in module.random_split(range(10), lengths)]

@@ -26,7 +26,7 @@ CONTAINERS = ("Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList
 def test_every_public_method_is_here_with_the_same_parameters(name):
     ours, theirs = getattr(cr.nn, name), getattr(torch.nn, name)
     missing = [n for n in dir(theirs) if not n.startswith("_") and not hasattr(ours, n)]
-    missing += [n for n in vars(theirs) if n.startswith("__") and n not in dir(ours) and n not in ("__setstate__",)]
+    missing += [n for n in vars(theirs) if n.startswith("__") and n not in dir(ours)]
     assert set(missing) <= INTERNAL
     for method, function in vars(theirs).items():
         if method.startswith("_") or not inspect.isfunction(function) or method in INTERNAL | {"to", "forward"}:

@@ -29,7 +29,9 @@ def check(name, entries, dtype, training, rtol):
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("name", [n for n in LAYERS if n in CASES])
 def test_float64(name, mode):
-    check(name, CASES[name], torch.float64, mode == "train", TOLERANCES.get(name, (1e-9,))[0])
+    all_of_them = mode == "train" or "Norm" in name or "Dropout" in name
+    entries = CASES[name] if all_of_them else CASES[name][::3]  # most layers do the same in both modes
+    check(name, entries, torch.float64, mode == "train", TOLERANCES.get(name, (1e-9,))[0])
 
 
 @pytest.mark.parametrize("name", [n for n in LAYERS if n in CASES])

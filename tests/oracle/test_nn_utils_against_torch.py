@@ -300,6 +300,26 @@ def test_hooks(layer, options):
     compare_call(ours, theirs, *shape)
 
 
+OTHER_LAYERS = {
+    "conv1d": (lambda n: n.Conv1d(2, 4, 3), "weight", (2, 2, 5)),
+    "transposed": (lambda n: n.ConvTranspose2d(2, 4, 3), "weight", (2, 2, 4, 3)),
+    "cell": (lambda n: n.GRUCell(3, 4), "weight_hh", (2, 3)),
+    "norm": (lambda n: n.LayerNorm(4), "weight", (3, 4)),
+}
+
+
+@pytest.mark.parametrize("layer", OTHER_LAYERS)
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")
+def test_norms_of_other_layers(layer, name, old):
+    make, weight, shape = OTHER_LAYERS[layer]
+    places = [n.utils if old else n.utils.parametrizations for n in (nn, torch.nn)]
+    ours, theirs = copied(*(getattr(p, name)(make(n), weight) for p, n in zip(places, (nn, torch.nn), strict=True)))
+    for _ in range(2):
+        compare_call(ours, theirs, *shape)
+
+
 # ---- fusion, vectors, skip_init --------------------------------------------------------------------------------------
 
 

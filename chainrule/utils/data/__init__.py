@@ -6,6 +6,7 @@ from typing import Any as _Any
 
 from chainrule.utils.data.collate import default_collate as default_collate
 from chainrule.utils.data.collate import default_convert as default_convert
+from chainrule.utils.data.dataloader import DataLoader as DataLoader
 from chainrule.utils.data.dataset import ChainDataset as ChainDataset
 from chainrule.utils.data.dataset import ConcatDataset as ConcatDataset
 from chainrule.utils.data.dataset import Dataset as Dataset
@@ -15,7 +16,6 @@ from chainrule.utils.data.dataset import Subset as Subset
 from chainrule.utils.data.dataset import TensorDataset as TensorDataset
 from chainrule.utils.data.dataset import random_split as random_split
 from chainrule.utils.data.info import get_worker_info as get_worker_info
-from chainrule.utils.data.loader import DataLoader as DataLoader
 from chainrule.utils.data.sampler import BatchSampler as BatchSampler
 from chainrule.utils.data.sampler import RandomSampler as RandomSampler
 from chainrule.utils.data.sampler import Sampler as Sampler

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.utils.data.team import Team, start_context
 
 if TYPE_CHECKING:
-    from chainrule.utils.data.loader import DataLoader
+    from chainrule.utils.data.dataloader import DataLoader
 
 
 def start_team(loader: DataLoader, base_seed: int) -> Team:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import os
 import secrets
 import signal
 import sys
@@ -91,7 +92,7 @@ class Team:
         self.payload = SlotWriter(f"{token}_d")
         self.workers: list[_Worker] = []
         self._owned: list[SlotReader] = [SlotReader(self.payload.name)]
-        self._stop = weakref.finalize(self, _stop, self.workers, self._owned, self.payload)
+        self._stop = weakref.finalize(self, _stop, os.getpid(), self.workers, self._owned, self.payload)
         try:
             version = _share(self.payload, payload)
         except BaseException:
@@ -164,7 +165,8 @@ class Team:
                 if kind == "ready":
                     worker.ready = True
                     if all(w.ready for w in self.workers):
-                        self._owned[0].sweep()  # every worker has its copy
+                        self.payload.close()  # every worker has its copy
+                        self._owned[0].sweep()
                     continue
                 slot = worker.tasks.pop(number)
                 done.append((number, kind, worker.slots[slot].read(version)))
@@ -225,7 +227,9 @@ def _preload(context: Any) -> None:
         context.set_forkserver_preload(["__main__", worker_side.__name__])
 
 
-def _stop(workers: list[_Worker], owned: list[SlotReader], payload: SlotWriter) -> None:
+def _stop(pid: int, workers: list[_Worker], owned: list[SlotReader], payload: SlotWriter) -> None:
+    if os.getpid() != pid:
+        return  # a forked copy of the process that has the workers
     for worker in workers:
         worker.connection.close()  # a worker ends when it has nothing more to read
     deadline = time.monotonic() + GRACE

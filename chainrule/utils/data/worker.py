@@ -35,7 +35,10 @@ class RemoteError:
             error = self.type(_Lines(self.message) if issubclass(self.type, KeyError) else self.message)
         except Exception:
             error = RuntimeError(self.message)
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # or it would hold this frame, which would hold it, and with it the loader's workers
 
 
 class _Lines(str):
@@ -129,6 +132,10 @@ def _set_up(settings: Settings) -> Callable[[], Callable[[Any], Any]]:
     reader = SlotReader(settings.payload)
     try:
         dataset, batched, collate, drop_last, worker_init_fn = reader.read(settings.version)
+    except AttributeError as error:  # pickle's, for a name that the module does not have here
+        raise AttributeError(
+            f"{error}; put what you defined in a notebook or an interactive session into a module, or use num_workers=0"
+        ) from None
     finally:
         reader.close()
     info.current = info.WorkerInfo(settings.id, settings.num_workers, seed, dataset)

@@ -63,11 +63,13 @@ class VisionDataset(Dataset[Any]):
         if self.transforms is not None:
             lines.append(repr(self.transforms))
         elif self.transform is not None or self.target_transform is not None:
-            lines.append("StandardTransform")
+            # torchvision's form: what follows the first line is not indented with it
+            standard = ["StandardTransform"]
             for name, transform in (("Transform", self.transform), ("Target transform", self.target_transform)):
                 if transform is not None:
                     first, *more = repr(transform).splitlines()
-                    lines += [f"{name}: {first}", *[" " * (len(name) + 2) + line for line in more]]
+                    standard += [f"{name}: {first}", *[" " * (len(name) + 2) + line for line in more]]
+            lines.append("\n".join(standard))
         return "\n".join([f"Dataset {type(self).__name__}", *[f"    {line}" for line in lines]])
 
 

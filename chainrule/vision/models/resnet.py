@@ -16,9 +16,7 @@ Norm = Callable[[int], nn.Module]
 
 def _conv3x3(inputs: int, outputs: int, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Conv2d:
     """Keeps the size of the image where ``stride`` is 1; the norm behind it has the bias."""
-    return nn.Conv2d(
-        inputs, outputs, 3, stride=stride, padding=dilation, dilation=dilation, groups=groups, bias=False
-    )
+    return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=dilation, dilation=dilation, groups=groups, bias=False)
 
 
 def _conv1x1(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

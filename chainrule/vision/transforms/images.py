@@ -108,9 +108,7 @@ def pad(image: Tensor, sides: tuple[int, int, int, int], fill: Any, mode: str) -
     return F.pad(image, (left, right, top, bottom), value=value)
 
 
-def rotate(
-    image: Tensor, angle: float, mode: str, expand: bool, center: Sequence[float] | None, fill: Any
-) -> Tensor:
+def rotate(image: Tensor, angle: float, mode: str, expand: bool, center: Sequence[float] | None, fill: Any) -> Tensor:
     """Turned counter-clockwise by degrees around ``center`` (x, y), by default the middle."""
     planes, back = as_planes(image)
     height, width = int(planes.shape[-2]), int(planes.shape[-1])

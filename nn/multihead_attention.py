@@ -18,7 +18,7 @@ class NonDynamicallyQuantizableLinear(Linear):
     """:class:`Linear`, under the name that PyTorch prints for the last projection of attention.
 
     Example:
-        >>> from chainrule.nn.attention import NonDynamicallyQuantizableLinear
+        >>> from chainrule.nn.multihead_attention import NonDynamicallyQuantizableLinear
         >>> NonDynamicallyQuantizableLinear(2, 3)
         NonDynamicallyQuantizableLinear(in_features=2, out_features=3, bias=True)
     """
