@@ -59,7 +59,7 @@ def axpby(a: Any, x: Any, b: Any, y: Any) -> None:
         if function is not None and x.dtype == y.dtype and x.shape == y.shape:
             flags = x.flags, y.flags
             if flags[0].c_contiguous and flags[1].c_contiguous and flags[1].writeable:
-                function(y.size, a, x.ctypes.data, 1, b, y.ctypes.data, 1)
+                function(y.size, float(a), x.ctypes.data, 1, float(b), y.ctypes.data, 1)
                 return
     y *= b
-    y += x * a
+    y += x if isinstance(a, (int, float)) and a == 1 else x * a
