@@ -12,6 +12,7 @@ from chainrule.backends import (
     cpu_elementwise,
     cpu_matmul,
     cpu_pooling,
+    cpu_recurrent,
     pool,
     runtime,
     scatter,
@@ -42,6 +43,7 @@ class NumpyBackend(Backend):
         cpu_convolution.register(self, lambda: not precise)
         cpu_pooling.register(self)
         cpu_matmul.register(self)
+        cpu_recurrent.register(self)
         cpu_elementwise.register(self)
         special.register(self)
 
