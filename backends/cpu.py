@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends import (
+    cpu_attention,
     cpu_convolution,
     cpu_elementwise,
     cpu_matmul,
@@ -44,6 +45,7 @@ class NumpyBackend(Backend):
         cpu_pooling.register(self)
         cpu_matmul.register(self)
         cpu_recurrent.register(self)
+        cpu_attention.register(self)
         cpu_elementwise.register(self)
         special.register(self)
 

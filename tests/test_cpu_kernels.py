@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ import chainrule as cr  # noqa: F401  (declares the ops)
 from chainrule.backends import (
     backend_for,
     cpu,
+    cpu_attention,
     cpu_convolution,
     cpu_elementwise,
     cpu_matmul,
@@ -374,3 +377,63 @@ def test_saturated_gates(kind):
         results = getattr(XP, f"{kind}_sequence")(*args, reverse=False)
         for got, wanted in zip(results, reference(f"{kind}_sequence", *args, reverse=False), strict=True):
             np.testing.assert_allclose(got, wanted, atol=1e-7)
+
+
+# ---- attention ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("masked", ["no", "causal", "bools", "bools of all", "numbers", "padding"])
+@pytest.mark.parametrize(
+    ("lead", "queries", "keys"), [((), 1, 1), ((3,), 5, 9), ((2, 3), 17, 17), ((2, 1), 40, 11), ((5,), 8, 64)]
+)
+def test_attention(lead, queries, keys, masked, dtype, monkeypatch):
+    """With blocks of 8 queries and keys, and a row that sees nothing where there is a mask."""
+    for name, value in (("_LENGTH", 8), ("_BLOCK", 128), ("_WORTH", 1)):
+        monkeypatch.setattr(cpu_attention, name, value)
+    rng = np.random.default_rng(9)
+    q, k, v = (
+        np.swapaxes(rng.standard_normal((*lead, width, n)), -1, -2).astype(dtype, order="K")
+        for n, width in ((queries, 6), (keys, 6), (keys, 4))
+    )
+    shape = {"bools": (queries, keys), "padding": (*[1] * bool(lead), 1, keys)}.get(masked, (*lead, queries, keys))
+    mask = rng.random(shape) > 0.4
+    mask[..., :1, : keys // 2 + 1] = False
+    if masked in ("bools", "bools of all"):
+        mask[..., :1, :] = False
+    if masked == "numbers":
+        mask = np.where(mask, rng.standard_normal(shape), -np.inf).astype(dtype)
+    mask = None if masked in ("no", "causal") else mask
+    attributes = {"scale": 3.0, "causal": masked == "causal"}
+    bound = 1e-5 if dtype == np.float32 else 1e-13
+    exact = [
+        None if mask is None or mask.dtype == bool else mask.astype(np.float64),
+        *(a.astype(float) for a in (q, k, v)),
+    ]
+    exact[0] = mask if exact[0] is None else exact[0]
+    wanted = reference("attention", *exact, **attributes)
+    gradients = [rng.standard_normal(y.shape) for y in wanted]
+    wanted_back = reference("attention_back", *exact[1:], *wanted, *gradients, exact[0], **attributes)
+    kept = None
+    for threads in (1, 2, 3):
+        pool.set_num_threads(threads)
+        got = XP.attention(mask, q, k, v, **attributes)
+        given = [g.astype(dtype) for g in gradients]
+        got_back = XP.attention_back(q, k, v, *got, *given, mask, **attributes)
+        for a, b in zip((*got, *got_back), (*wanted, *wanted_back), strict=True):
+            close(a, b, dtype, bound)
+        kept = kept or (*got, *got_back)
+        for a, b in zip((*got, *got_back), kept, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_attention_memory_is_linear():
+    """A sequence whose scores would take 256 MB; the blocks take a few."""
+    q = np.random.default_rng(10).standard_normal((1, 8192, 4)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        out, total = XP.attention(None, q, q, q, scale=0.5, causal=True)
+        XP.attention_back(q, q, q, out, total, q, total, None, scale=0.5, causal=True)
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
