@@ -84,8 +84,8 @@ class _Scores:
             if self.mask.ndim == 2:
                 part = self.mask[queries, keys]
             else:
-                where = np.unravel_index(np.arange(batch.start, batch.stop), self.lead)
-                part = self.mask[(*where, queries, keys)]
+                index: Any = (*np.unravel_index(np.arange(batch.start, batch.stop), self.lead), queries, keys)
+                part = self.mask[index]
             if part.dtype.char == "?":
                 part = np.where(part, np.asarray(0, dtype=out.dtype), np.asarray(-math.inf, dtype=out.dtype))
             np.add(out, part.swapaxes(-1, -2), out=out)
@@ -210,7 +210,8 @@ def register(backend: Backend) -> None:
     @kernel("attention", backend)
     def attention(mask: Array | None, *tensors: Array, scale: float, causal: bool) -> Any:
         if suits(mask, *tensors):
-            return forward(*tensors, mask, scale, causal)
+            q, k, v = tensors
+            return forward(q, k, v, mask, scale, causal)
         return FORWARDS["attention"](xp, mask, *tensors, scale=scale, causal=causal)
 
     @kernel("attention_back", backend)

@@ -73,7 +73,8 @@ def _back(
 
 def _rule(xp: Any, g: Any, mask: Any, tensors: Any, out: Any, total: Any, scale: float, causal: bool) -> Any:
     if xp is traced:
-        return _back(xp, *tensors, mask, out, total, *g, scale, causal)
+        q, k, v = tensors
+        return _back(xp, q, k, v, mask, out, total, g[0], g[1], scale, causal)
     return xp.attention_back(*tensors, out, total, *g, mask, scale=scale, causal=causal)
 
 
@@ -83,7 +84,7 @@ def _rule(xp: Any, g: Any, mask: Any, tensors: Any, out: Any, total: Any, scale:
     outputs=("out", "total"),
     label="scaled_dot_product_attention",
 )
-def attention(xp, mask=None, *tensors, scale, causal):
+def attention(xp: Any, mask: Any = None, *tensors: Any, scale: float, causal: bool) -> Any:
     """``softmax(scale * q @ k.mT + mask) @ v`` of q (..., L, E), k (..., S, E), v (..., S, V), equal in ``...``.
 
     The mask, if there is one, has no gradient: bools (..., L, S), true where a query looks at a key, or numbers to add.
@@ -116,6 +117,19 @@ def _back_samples(rng: Any) -> Any:
     outputs=("of_q", "of_k", "of_v"),
     label="scaled_dot_product_attention",
 )
-def attention_back(xp, q, k, v, out, total, g_out, g_total, mask=None, *, scale=1.0, causal=False):
+def attention_back(
+    xp: Any,
+    q: Any,
+    k: Any,
+    v: Any,
+    out: Any,
+    total: Any,
+    g_out: Any,
+    g_total: Any,
+    mask: Any = None,
+    *,
+    scale: float = 1.0,
+    causal: bool = False,
+) -> Any:
     """The gradients of :func:`attention`."""
     return _back(xp, q, k, v, mask, out, total, g_out, g_total, scale, causal)

@@ -103,7 +103,8 @@ def _lstm_back(
 
 def _lstm_rule(xp: Any, g: Any, tensors: Any, cells: Any, gates: Any, reverse: bool) -> tuple[Any, ...]:
     if xp is traced:
-        found = _lstm_back(xp, *tensors[:5], cells, gates, *g, reverse)
+        x, h, c, w_ih, w_hh = tensors[:5]
+        found = _lstm_back(xp, x, h, c, w_ih, w_hh, cells, gates, g[0], g[1], g[2], reverse)
     else:
         found = xp.lstm_sequence_back(*tensors[:5], cells, gates, *g, reverse=reverse)
     return found[: len(tensors)]
@@ -148,7 +149,21 @@ def _lstm_back_samples(rng: Any) -> Any:
     outputs=("of_x", "of_h", "of_c", "of_w_ih", "of_w_hh", "of_bias"),
     label="lstm",
 )
-def lstm_sequence_back(xp, x, h, c, w_ih, w_hh, cells, gates, g_out=None, g_cells=None, g_gates=None, *, reverse=False):
+def lstm_sequence_back(
+    xp: Any,
+    x: Any,
+    h: Any,
+    c: Any,
+    w_ih: Any,
+    w_hh: Any,
+    cells: Any,
+    gates: Any,
+    g_out: Any = None,
+    g_cells: Any = None,
+    g_gates: Any = None,
+    *,
+    reverse: bool = False,
+) -> Any:
     """The gradients of :func:`lstm_sequence` for those of its results (None where nothing used one)."""
     return _lstm_back(xp, x, h, c, w_ih, w_hh, cells, gates, g_out, g_cells, g_gates, reverse)
 
@@ -212,7 +227,7 @@ def _gru_back(
 def _gru_rule(xp: Any, g: Any, tensors: Any, befores: Any, gates: Any, reverse: bool) -> tuple[Any, ...]:
     x, _, w_ih, w_hh = tensors[:4]
     if xp is traced:
-        found = _gru_back(xp, x, w_ih, w_hh, befores, gates, *g, reverse)
+        found = _gru_back(xp, x, w_ih, w_hh, befores, gates, g[0], g[1], g[2], reverse)
     else:
         found = xp.gru_sequence_back(x, w_ih, w_hh, befores, gates, *g, reverse=reverse)
     return found[: len(tensors)]
@@ -258,6 +273,18 @@ def _gru_back_samples(rng: Any) -> Any:
     outputs=("of_x", "of_h", "of_w_ih", "of_w_hh", "of_b_ih", "of_b_hh"),
     label="gru",
 )
-def gru_sequence_back(xp, x, w_ih, w_hh, befores, gates, g_out=None, g_befores=None, g_gates=None, *, reverse=False):
+def gru_sequence_back(
+    xp: Any,
+    x: Any,
+    w_ih: Any,
+    w_hh: Any,
+    befores: Any,
+    gates: Any,
+    g_out: Any = None,
+    g_befores: Any = None,
+    g_gates: Any = None,
+    *,
+    reverse: bool = False,
+) -> Any:
     """The gradients of :func:`gru_sequence` for those of its results (None where nothing used one)."""
     return _gru_back(xp, x, w_ih, w_hh, befores, gates, g_out, g_befores, g_gates, reverse)
