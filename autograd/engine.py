@@ -245,7 +245,7 @@ def _run(
     """
     order = _order(grads)
     needed = None if targets is None else _restrict(order, targets)
-    check = None if ordinary.everywhere else checker.backward  # anomaly mode
+    check = None if ordinary.everywhere else checker.of_pass()  # anomaly mode, a profiler
     record = create_graph if record is None else record
     if not create_graph and check is None:
         # rules on arrays record nothing; hooks, which could, are called under the context by themselves
@@ -254,7 +254,7 @@ def _run(
         captured = _walk(
             grads, order, needed, frozenset(targets or ()), retain_graph, create_graph, accumulate, check
         )
-    if check is not None:
+    if check is not None and checker.end_of_pass is not None:
         checker.end_of_pass()
     return captured
 
