@@ -27,7 +27,7 @@ LARGE = 256_000_000
 
 @dataclass
 class Advice:
-    """One piece of advice: the rule that gave it, the share of the time (or memory) that it concerns, and what to do."""
+    """One piece of advice: the rule that gave it, the share of the time (or memory) it concerns, and what to do."""
 
     rule: str
     share: float
@@ -59,9 +59,9 @@ class Profiled:
         self.total = p.total_time
         self.saved = p.saved_bytes
 
-    def both_ways(self, name: Callable[[str], bool]) -> float:
-        """Seconds of the operations with such names, and of their nodes."""
-        return sum(e.self_time for e in self.work if name(e.name))
+    def both_ways(self, *names: str) -> float:
+        """Seconds of the operations with these names, and of their nodes."""
+        return sum(e.self_time for e in self.work if e.name in names)
 
 
 def advise(p: profile) -> list[Advice]:
@@ -94,29 +94,32 @@ def _time(events: list[Event]) -> float:
 def _data(p: Profiled) -> Iterator[tuple[float, str]]:
     events = [e for e in p.events if e.kind == "data"]
     time = sum(e.duration for e in events)
-    yield time, (
+    text = (
         f"waiting for data: {len(events)} batches, {seconds(time)}. Load ahead with DataLoader(num_workers=2) or more, "
         f"or keep a small data set in memory as tensors (TensorDataset)"
     )
+    yield time, text
 
 
 def _items(p: Profiled) -> Iterator[tuple[float, str]]:
     events = [e for e in p.events if e.kind == "wait" and e.name in ("item", "tolist", "bool")]
     if events:
         place = _place(max(events, key=lambda e: e.self_time))
-        yield _time(events), (
-            f"reading numbers out of tensors: {len(events)} calls of .item(), .tolist() or bool() ({place}). Each waits "
-            f"for the device: add up tensors, and read them once every so many steps"
+        text = (
+            f"reading numbers out of tensors: {len(events)} calls of .item(), .tolist() or bool() ({place}). Each "
+            f"waits for the device: add up tensors, and read them once every so many steps"
         )
+        yield _time(events), text
 
 
 def _transfers(p: Profiled) -> Iterator[tuple[float, str]]:
     events = [e for e in p.work + [e for e in p.events if e.kind == "wait"] if _is_transfer(e)]
     if events:
-        yield _time(events), (
+        text = (
             f"copies between host and device: {len(events)} ({_place(events[0])}). Create tensors on the device "
             f"(device=), and move data once, not in each step"
         )
+        yield _time(events), text
 
 
 def _is_transfer(e: Event) -> bool:
@@ -130,11 +133,12 @@ def _small(p: Profiled) -> Iterator[tuple[float, str]]:
     events = [e for e in p.work if e.elements is not None and e.elements <= SMALL and max(_sizes(e)) <= SMALL]
     if events:
         common = ", ".join(f"{name} ({n})" for name, n in Counter(e.name for e in events).most_common(3))
-        yield _time(events), (
-            f"small operations: {len(events)} on at most {SMALL} elements ({common}), {seconds(_time(events))}, where the "
-            f"calls cost more than the arithmetic. Use larger batches, fused layers (nn.Linear, nn.LSTM, "
+        text = (
+            f"small operations: {len(events)} on at most {SMALL} elements ({common}), {seconds(_time(events))}, where "
+            f"the calls cost more than the arithmetic. Use larger batches, fused layers (nn.Linear, nn.LSTM, "
             f"F.cross_entropy), or stack what a loop computes one by one"
         )
+        yield _time(events), text
 
 
 def _sizes(e: Event) -> list[int]:
@@ -156,7 +160,7 @@ def _loop(p: Profiled) -> Iterator[tuple[float, str]]:
         way_out = (
             f"{instead} runs the whole sequence in one call"
             if instead
-            else "stack the inputs along a new dimension and call it once; for recurrences use nn.LSTM, nn.GRU or nn.RNN"
+            else "stack the inputs along a new dimension and call it once; a recurrence is nn.LSTM, nn.GRU or nn.RNN"
         )
         yield time, f"a Python loop: {path} ({kind}) is called {len(calls[path])} times, {seconds(time)}. {way_out}"
 
@@ -164,31 +168,35 @@ def _loop(p: Profiled) -> Iterator[tuple[float, str]]:
 # ---- passes over memory ----------------------------------------------------------------------------------------------
 
 _NOT_ELEMENTWISE = {"logcumsumexp", "logsumexp", "mean_squared_error", "binary_cross_entropy", "logistic_cross_entropy"}
+_ELEMENTWISE_TOO = "abs astype clip elu leaky_relu negative power_by_number relu square".split()
 #: what is computed for each element by itself
 ELEMENTWISE = {
-    op.label for name, op in OPS.items()
-    if (op.broadcasts or op.floating or op.harmonise) and name not in _NOT_ELEMENTWISE
-} | {OPS[name].label for name in "abs astype clip negative power_by_number relu square leaky_relu elu".split()}  # fmt: skip
+    op.label
+    for name, op in OPS.items()
+    if (op.broadcasts or op.floating or op.harmonise or name in _ELEMENTWISE_TOO) and name not in _NOT_ELEMENTWISE
+}
 
 
 def _chains(p: Profiled) -> Iterator[tuple[float, str]]:
-    time, longest, chain = 0.0, [], []  # type: float, list[Event], list[Event]
-    for e in [*p.ops, None]:
-        fits = e is not None and e.name in ELEMENTWISE and (e.elements or 0) >= CHAIN_ELEMENTS
-        if fits and (not chain or (e.parent is chain[-1].parent and e.result[0] == chain[-1].result[0])):  # type: ignore
-            chain.append(e)  # type: ignore[arg-type]
+    runs: list[list[Event]] = [[]]
+    for e in p.ops:
+        if e.name not in ELEMENTWISE or e.result is None or (e.elements or 0) < CHAIN_ELEMENTS:
+            runs.append([])
             continue
-        if len(chain) >= CHAIN:
-            time += _time(chain)
-            longest = max(longest, chain, key=len)
-        chain = [e] if fits else []  # type: ignore[list-item]
-    if longest:
+        last = runs[-1][-1] if runs[-1] else None
+        if last is not None and (last.parent is not e.parent or last.result is None or last.result[0] != e.result[0]):
+            runs.append([])
+        runs[-1].append(e)
+    chains = [run for run in runs if len(run) >= CHAIN]
+    if chains:
+        longest = max(chains, key=len)
         names = ", ".join(e.name for e in longest[:6]) + (", ..." if len(longest) > 6 else "")
-        yield time, (
+        text = (
             f"chains of elementwise operations, each a pass over memory: {len(longest)} in a row ({names}; "
-            f"{_place(longest[0])}). Use one operation where there is one (F.gelu, F.silu, addcmul, lerp), and in-place "
-            f"ones (mul_, add_) where nothing is saved"
+            f"{_place(longest[0])}). Use one operation where there is one (F.gelu, F.silu, addcmul, lerp), and "
+            f"in-place ones (mul_, add_) where nothing is saved"
         )
+        yield sum(_time(chain) for chain in chains), text
 
 
 _COPIES = {"clone", "contiguous", "copy_", "repeat", "tile"}
@@ -198,10 +206,11 @@ def _copies(p: Profiled) -> Iterator[tuple[float, str]]:
     events = [e for e in p.work if e.name in _COPIES or (e.name == "reshape" and e.self_time > 1e-4)]
     if events:
         worst = max(events, key=lambda e: e.self_time)
-        yield _time(events), (
+        text = (
             f"copies: {len(events)} of whole tensors, most in {worst.name} ({_place(worst)}). Leave out clone() and "
-            f"contiguous() where nothing is written in place, and reshape() after permute(): layers take any memory order"
+            f"contiguous() where nothing is written in place, and reshape() after permute(): layers take any order"
         )
+        yield _time(events), text
 
 
 def _doubles(p: Profiled) -> Iterator[tuple[float, str]]:
@@ -212,10 +221,11 @@ def _doubles(p: Profiled) -> Iterator[tuple[float, str]]:
         names = {(e.name, e.module) for e in wide}
         time = _time(wide) + _time([e for e in p.work if e.kind == "backward" and (e.name, e.module) in names])
         first = wide[0]
-        yield time, (
+        text = (
             f"float64 in a float32 program: {len(wide)} operations, the first one {first.name} ({_place(first)}). "
             f"Convert what comes in with .float(), or create it with dtype=cr.float32"
         )
+        yield time, text
 
 
 # ---- layers ----------------------------------------------------------------------------------------------------------
@@ -229,10 +239,11 @@ def _convolutions(p: Profiled) -> Iterator[tuple[float, str]]:
     if events:
         used = ", ".join(f"{name} {seconds(t)}" for name, t in sorted(kernels.items(), key=lambda k: -k[1]))
         slowest = max(events, key=lambda e: e.self_time)
-        yield _time(events), (
+        text = (
             f"convolutions, by kernel: {used}; the slowest in {slowest.module or 'no module'}. Winograd takes float32 "
             f"3x3 and 5x5 with stride 1 and many channels; grouped and dilated ones, and float64, are slower"
         )
+        yield _time(events), text
 
 
 def _cross_entropy(p: Profiled) -> Iterator[tuple[float, str]]:
@@ -247,11 +258,11 @@ def _cross_entropy(p: Profiled) -> Iterator[tuple[float, str]]:
                 if a.name == first and b.name == second and a.result is not None and a.result[0] in b.shapes
             ]
             if places:
-                time = p.both_ways(lambda name, pair=(first, second): name in pair)  # type: ignore[misc]
-                yield time, (
+                text = (
                     f"{first} and then {second} ({_place(places[0])}): F.cross_entropy(scores, targets) does it in one "
                     f"pass, and keeps its precision"
                 )
+                yield p.both_ways(first, second), text
                 return
 
 
@@ -259,10 +270,11 @@ def _optimizer(p: Profiled) -> Iterator[tuple[float, str]]:
     events = [e for e in p.events if e.kind == "optimizer"]
     time = sum(e.duration for e in events)
     if events:
-        yield time, (
-            f"the optimizer: {events[0].name}, {seconds(time)}. Larger batches make it rarer; SGD with momentum does less "
-            f"for each parameter than Adam, and parameters that do not train can be left out of it"
+        text = (
+            f"the optimizer: {events[0].name}, {seconds(time)}. Larger batches make it rarer; SGD with momentum does "
+            f"less for each parameter than Adam, and parameters that do not train can be left out of it"
         )
+        yield time, text
 
 
 # ---- gradients -------------------------------------------------------------------------------------------------------
@@ -272,7 +284,8 @@ def _unwanted(p: Profiled) -> Iterator[tuple[float, str]]:
     updated = p.profile._updated
     if not updated:
         return
-    time, places = 0.0, []
+    time = 0.0
+    places: list[Event] = []
     for e in p.work:
         leaves = [r() for r in e.details.get("leaves", ())]
         unwanted = [leaf for leaf in leaves if leaf is None or leaf not in updated]
@@ -281,18 +294,20 @@ def _unwanted(p: Profiled) -> Iterator[tuple[float, str]]:
             places.append(e)
     if places:
         worst = max(places, key=lambda e: e.self_time)
-        yield time, (
-            f"gradients that no optimizer uses: {len(places)} nodes compute one, most in {worst.name} ({_place(worst)}). "
+        text = (
+            f"gradients that no optimizer uses: {len(places)} nodes make one, most in {worst.name} ({_place(worst)}). "
             f"Set requires_grad=False on inputs and frozen parameters"
         )
+        yield time, text
 
 
 def _not_differentiated(p: Profiled) -> Iterator[tuple[float, str]]:
     if p.saved and not any(e.kind == "backward" for e in p.events):
-        yield _time([e for e in p.ops if e.saved_bytes]), (
+        text = (
             f"a graph that is never differentiated: {size(p.saved)} are saved for a backward pass that does not come. "
             f"Evaluate inside cr.no_grad() or cr.inference_mode()"
         )
+        yield _time([e for e in p.ops if e.saved_bytes]), text
 
 
 def _saved(p: Profiled) -> Iterator[tuple[float, str]]:
@@ -301,10 +316,11 @@ def _saved(p: Profiled) -> Iterator[tuple[float, str]]:
         by_module[e.module] += e.saved_bytes
     if p.saved >= LARGE:
         path, most = max(by_module.items(), key=lambda item: item[1])
-        yield most, (
-            f"of what is saved for the backward pass ({size(p.saved)}), {size(most)} in {path or 'no module'}. Where memory "
-            f"is short, cr.utils.checkpoint computes it again instead"
+        text = (
+            f"of what is saved for the backward pass ({size(p.saved)}), {size(most)} in {path or 'no module'}. Where "
+            f"memory is short, cr.utils.checkpoint computes it again instead"
         )
+        yield most, text
 
 
 #: name, threshold (share above which the advice is given), what it measures

@@ -98,7 +98,9 @@ class Averages(list[Row]):
 
     def _footer(self) -> str:
         saved = size(sum(r.saved_bytes for r in self))
-        return f"total {seconds(self.total_time)}, of which outside of operations {seconds(self.outside)}; saved {saved}"
+        return (
+            f"total {seconds(self.total_time)}, of which outside of operations {seconds(self.outside)}; saved {saved}"
+        )
 
     def __str__(self) -> str:
         return self.table()

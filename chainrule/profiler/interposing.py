@@ -14,7 +14,6 @@ from typing import Any
 
 from chainrule.autograd.op import Op
 
-
 #: held while code is exchanged
 _exchanging = threading.RLock()
 
