@@ -34,10 +34,10 @@ class Checker:
 
 def _around(around: Any, backward: Any, node: Any, g: Any, needed: Any, taped: bool) -> tuple[Any, ...]:
     if backward is not None:
-        results = around(node, backward, (node, g, needed, taped))
+        results: tuple[Any, ...] = around(node, backward, (node, g, needed, taped))
     else:
         results = around(node, node.run_taped if taped else node.run, (g, needed))
-    return results  # type: ignore[no-any-return]
+    return results
 
 
 checker = Checker()

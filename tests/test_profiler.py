@@ -416,6 +416,16 @@ def test_vmap():
     assert cr.allclose(x.grad, 2 * cr.ones(3, 2).exp())
 
 
+def test_a_profiler_that_cannot_begin_leaves_everything_as_it_was(monkeypatch):
+    monkeypatch.setattr(optimizer_hooks, "add", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError), profile():
+        pass
+    monkeypatch.undo()
+    with profile() as p:
+        leaf(1).exp()
+    assert row(p, "exp").calls == 1
+
+
 def test_a_profiler_runs_once():
     p = profile()
     with pytest.raises(RuntimeError, match=r"stop\(\) without start"):
@@ -588,7 +598,7 @@ UNWANTED = {"leaves": [NoLeaf()], "gradients": 2}
 
 #: rule: (events, seconds of them that count, what the text says)
 CASES = {
-    "data": (lambda s: [("DataLoader", "data", s, {})], ["1 batches", "num_workers"]),
+    "data": (lambda s: [("DataLoader", "data", s, {})], ["1 times", "num_workers"]),
     "item": (lambda s: [("item", "wait", s, {"module": "Net"})], ["1 calls of .item()", "in Net"]),
     "transfer": (lambda s: [("copy from cpu to cuda:0", "wait", s, {})], ["between host and device: 1"]),
     "small": (lambda s: [("add", "op", s / 2, TINY), ("add", "backward", s / 2, TINY)], ["add (2)", "larger batches"]),
@@ -677,6 +687,20 @@ def test_why_slow_runs_the_warm_up_and_finds_what_is_slow(clock, slow_ops):
     text = str(report)
     assert text.startswith("4 s a step: forward 50%, backward 0%, Python outside of operations 50%; 24 B saved")
     assert "\n 50%  small operations:" in text and "larger batches" in report._repr_html_()
+
+
+def test_why_slow_finds_a_cross_entropy_made_by_hand(clock, monkeypatch):
+    x, y = leaf(8, 3), cr.zeros(8, dtype=cr.int64)
+    xp = x.device.xp
+    monkeypatch.setattr(xp, "log_softmax", slowly(xp.log_softmax, clock, 1))
+    F = nn.functional
+
+    def rules(step):
+        return [a.rule for a in cr.why_slow(step, clock=clock).advice]
+
+    assert "cross_entropy" in rules(lambda: F.nll_loss(F.log_softmax(x, 1), y).backward())
+    assert "cross_entropy" not in rules(lambda: F.log_softmax(x, 1).sum().backward())
+    assert "cross_entropy" not in rules(lambda: F.cross_entropy(x, y, label_smoothing=0.1).backward())
 
 
 def test_why_slow_names_the_line_of_a_float64_array(clock, slow_ops):

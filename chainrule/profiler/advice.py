@@ -94,11 +94,14 @@ def _time(events: list[Event]) -> float:
 def _data(p: Profiled) -> Iterator[tuple[float, str]]:
     events = [e for e in p.events if e.kind == "data"]
     time = sum(e.duration for e in events)
-    text = (
-        f"waiting for data: {len(events)} batches, {seconds(time)}. Load ahead with DataLoader(num_workers=2) or more, "
-        f"or keep a small data set in memory as tensors (TensorDataset)"
+    workers = any(e.name.endswith("with workers") for e in events)
+    ahead = "Use more workers, or keep them (persistent_workers=True)" if workers else "Load ahead with num_workers=2"
+    yield (
+        time,
+        (
+            f"waiting for data: {len(events)} times, {seconds(time)}. {ahead}, or keep a small data set in memory as tensors"
+        ),
     )
-    yield time, text
 
 
 def _items(p: Profiled) -> Iterator[tuple[float, str]]:
@@ -246,24 +249,20 @@ def _convolutions(p: Profiled) -> Iterator[tuple[float, str]]:
         yield _time(events), text
 
 
+#: what a cross-entropy is made of by hand: the second follows the first, at most two others are between them
+_THEN = {"softmax": "log", "log_softmax": "gather"}
+
+
 def _cross_entropy(p: Profiled) -> Iterator[tuple[float, str]]:
-    names = {e.name for e in p.ops}
-    pairs = [("softmax", "log"), ("log_softmax", "gather"), ("log_softmax", "getitem"), ("log_softmax", "take_at")]
-    for first, second in pairs:
-        if {first, second} <= names and "cross_entropy" not in names:
-            # only logarithms of what a softmax gave: of the same shape and right behind it
-            places = [
-                a
-                for a, b in zip(p.ops, p.ops[1:], strict=False)
-                if a.name == first and b.name == second and a.result is not None and a.result[0] in b.shapes
-            ]
-            if places:
-                text = (
-                    f"{first} and then {second} ({_place(places[0])}): F.cross_entropy(scores, targets) does it in one "
-                    f"pass, and keeps its precision"
-                )
-                yield p.both_ways(first, second), text
-                return
+    found: dict[tuple[str, str], Event] = {}
+    for i, e in enumerate(p.ops):
+        if e.name in _THEN:
+            then = _THEN[e.name]
+            if any(b.name == then and b.parent is e.parent for b in p.ops[i + 1 : i + 4]):
+                found.setdefault((e.name, then), e)
+    for (first, second), e in found.items():
+        text = f"{first} and then {second} ({_place(e)}): F.cross_entropy(scores, targets) does it in one, precise pass"
+        yield p.both_ways(first, second), text
 
 
 def _optimizer(p: Profiled) -> Iterator[tuple[float, str]]:

@@ -13,25 +13,26 @@ class Event:
     """
 
     __slots__ = (
-        "name", "kind", "direction", "parent", "thread", "start", "stop", "inner", "module", "owner", "where",
-        "saved_bytes", "made_bytes", "shapes", "dtypes", "result", "details", "failed",
+        "name", "kind", "direction", "parent", "track", "start", "stop", "inner", "module", "owner", "where",
+        "saved_bytes", "made_bytes", "shapes", "dtypes", "result", "_details", "failed",
     )  # fmt: skip
 
-    def __init__(self, name: str, kind: str, parent: Event | None = None, thread: int = 0) -> None:
+    def __init__(self, name: str, kind: str, parent: Event | None = None, track: Track | None = None) -> None:
         self.name = name
         #: ``"op"``, ``"backward"`` (a node), ``"module"``, ``"span"``, ``"data"``, ``"optimizer"`` or ``"wait"``
         self.kind = kind
         #: ``"forward"``, or ``"backward"`` for all that runs in a backward pass
-        self.direction = "forward" if parent is None else parent.direction
+        self.direction: str = "forward" if parent is None else parent.direction
         #: the event that it ran in
         self.parent = parent
-        self.thread = thread
+        #: the thread's running events and clock
+        self.track = track
         self.start = 0.0
         self.stop: float | None = None
         #: seconds of the events in it
         self.inner = 0.0
         #: path of the module, such as ``"Net.encoder.0"``; of a node, where its operation was recorded
-        self.module = "" if parent is None else parent.module
+        self.module: str = "" if parent is None else parent.module
         self.owner: Any = None if parent is None else parent.owner
         #: the line of the program; of a node, that of its operation
         self.where: Any = None
@@ -44,8 +45,24 @@ class Event:
         self.dtypes: tuple[str, ...] = ()
         #: shape and dtype of the first result (``record_shapes``)
         self.result: tuple[tuple[int, ...], str] | None = None
-        self.details: dict[str, Any] = {}
+        self._details: dict[str, Any] | None = None
         self.failed = False
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What else there is to know: ``"kernels"`` that were chosen, ``"leaves"`` that got a gradient."""
+        if self._details is None:  # few have any, and many objects keep the garbage collector busy
+            self._details = {}
+        return self._details
+
+    @details.setter
+    def details(self, details: dict[str, Any]) -> None:
+        self._details = details
+
+    @property
+    def thread(self) -> int:
+        """The thread that it ran in."""
+        return 0 if self.track is None else self.track.thread
 
     @property
     def duration(self) -> float:
@@ -81,22 +98,22 @@ class Event:
 class Track:
     """The running events of one thread, and the clock that stands still while the profiler itself works."""
 
-    __slots__ = ("thread", "name", "stack", "_clock", "_lost")
+    __slots__ = ("thread", "name", "stack", "_clock", "_offset")
 
-    def __init__(self, thread: int, name: str, clock: Callable[[], float]) -> None:
+    def __init__(self, thread: int, name: str, clock: Callable[[], float], began: float) -> None:
         self.thread = thread
         self.name = name
         self.stack: list[Event] = []
         self._clock = clock
-        self._lost = 0.0
+        self._offset = began
 
     def now(self) -> float:
-        """Seconds, without what the profiler took."""
-        return self._clock() - self._lost
+        """Seconds since the profiler began, without what it took itself."""
+        return self._clock() - self._offset
 
-    def lose(self, since: float) -> None:
-        """Leave out the time since ``now()`` gave ``since``."""
-        self._lost += self.now() - since
+    def resume(self, at: float) -> None:
+        """Leave out the time since ``now()`` gave ``at``."""
+        self._offset = self._clock() - at
 
     def open(self, event: Event) -> None:
         """Begin an event."""

@@ -56,10 +56,14 @@ class Kept:
 
     def __init__(self) -> None:
         self._apart: dict[tuple[Any, int], Any] = {}  # with the arrays, so that no address is used twice
+        self._seen: dict[int, Any] = {}  # arrays that were kept apart, by id
         self._held: dict[tuple[Any, int], tuple[list[weakref.ref[Any]], _Bytes]] = {}
 
     def keep_apart(self, t: Any) -> None:
         """Do not count the memory of a tensor: it is there anyway."""
+        if id(t._data) in self._seen:
+            return
+        self._seen[id(t._data)] = t._data
         array, device = _plain(t._data), batching.base_of(t._device)
         if array.size:
             owner = _owner(array)

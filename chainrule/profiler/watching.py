@@ -73,6 +73,14 @@ def remove(p: profile) -> None:
 
 
 def _begin() -> None:
+    try:
+        _step_between()
+    except BaseException:
+        _end()
+        raise
+
+
+def _step_between() -> None:
     ordinary.count(1)  # the engine asks for `checker.around` where it is
     checker.around = _node
     _interposed[:] = [InterposedOp(op, _op_handler(op)) for op in OPS.values()]
@@ -86,7 +94,7 @@ def _begin() -> None:
         (Tensor.__bool__, _named("bool", "wait")),
         (convert._move, _moved),
         (dataloader._Here.__next__, _named("DataLoader", "data")),
-        (parallel.InWorkers.__next__, _named("DataLoader", "data")),
+        (parallel.InWorkers.__next__, _named("DataLoader with workers", "data")),
         (cpu_convolution.conv2d, _kernel("row blocks of windows")),
         (cpu_convolution.conv2d_input, _kernel("row blocks of windows")),
         (cpu_convolution.conv2d_weight, _kernel("row blocks of windows")),
@@ -141,14 +149,14 @@ def _named(name: str, kind: str, direction: str = "") -> Handler:
 
 
 def _op_handler(op: Op) -> Handler:
-    name = op.label
+    name, shared = op.label, bool(op.view)
 
     def handler(real: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not (_active.profiles or _of_all_threads):
             return real(*args, **kwargs)
         result, opened = timed(name, "op", real, args, kwargs)
         for p, event in opened:
-            p._note(event, args, result, bool(op.view))
+            p._note(event, args, result, shared)
         return result
 
     return handler
@@ -242,7 +250,7 @@ def _before_step(optimizer: Any, args: Any, kwargs: Any) -> None:
 
 def _after_step(optimizer: Any, args: Any, kwargs: Any) -> None:
     for p in active():
-        p._close_innermost("optimizer")
+        p._close_step(optimizer)
 
 
 def made_node(result: Any) -> Any:
