@@ -123,8 +123,11 @@ class Track:
         """End an event, and those in it that were left by an exception."""
         if event.stop is not None:
             return  # the profiler ended before it did
-        while self.stack:
-            last = self.stack.pop()
+        while True:
+            try:
+                last = self.stack.pop()
+            except IndexError:  # the profiler of all threads is ending this moment, in another one
+                return
             last.stop = now
             if last.parent is not None:
                 last.parent.inner += last.duration

@@ -37,8 +37,9 @@ class profile:
     """Times every operation, forward and backward, every module, optimizer step and wait for a DataLoader inside.
 
     Nothing is slower while no profiler runs. Inside, an operation costs some microseconds more; about one of them stays
-    in its time, the rest is left out. Only the thread that enters is profiled. On CUDA times are those of the host, which hands work over and
-    goes on; ``synchronize=True`` waits after each operation: times are then the device's, and the whole takes longer.
+    in its time, the rest is left out. Only the thread that enters is profiled. On CUDA times are those of the host,
+    which hands work over and goes on; ``synchronize=True`` waits after each operation: times are then the device's, and
+    the whole takes longer.
 
     Args:
         activities: accepted as in PyTorch.
