@@ -96,7 +96,7 @@ def _data(p: Profiled) -> Iterator[tuple[float, str]]:
     time = sum(e.duration for e in events)
     workers = any(e.name.endswith("with workers") for e in events)
     ahead = "Use more workers, or keep them (persistent_workers=True)" if workers else "Load ahead with num_workers=2"
-    text = f"waiting for data: {len(events)} times, {seconds(time)}. {ahead}, or keep a small data set in memory as tensors"
+    text = f"waiting for data: {len(events)} times, {seconds(time)}. {ahead}, or keep a small data set in memory"
     yield time, text
 
 
