@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 
 import pytest
 
@@ -424,6 +426,17 @@ def test_a_profiler_that_cannot_begin_leaves_everything_as_it_was(monkeypatch):
     with profile() as p:
         leaf(1).exp()
     assert row(p, "exp").calls == 1
+
+
+def test_a_profiler_keeps_no_model_alive():
+    net = nn.Sequential(nn.Linear(2, 2))
+    reference, array = weakref.ref(net), weakref.ref(net[0].weight)
+    with profile(record_shapes=True, with_stack=True) as p:
+        net(cr.ones(1, 2)).sum().backward()
+    del net
+    gc.collect()
+    assert reference() is None and array() is None
+    assert row(p, "Sequential.0", by="module").calls == 1
 
 
 def test_a_profiler_runs_once():

@@ -119,6 +119,12 @@ class profile:
         for track in list(self._tracks.values()):
             if track.stack:
                 track.close(track.stack[0], track.now() if track is not self._own else self._total)
+        # what was measured is kept, and not the models and arrays that it was measured on
+        self._kept = Kept()
+        self._names.clear()
+        self._modules.clear()
+        for event in self.events:
+            event.owner = None
 
     def __enter__(self) -> Self:
         self.start()
