@@ -89,7 +89,7 @@ def _is_chain(module: Module) -> bool:
 
 
 def _last_parameter(maker: Any, model: Module) -> str:
-    """The path of the layer of ``model`` whose parameter stands nearest to ``maker`` in the graph, or an empty string."""
+    """The path of the layer of ``model`` whose parameter stands nearest to ``maker`` in the graph, or nothing."""
     layers = {id(p): name.rpartition(".")[0] for name, p in model.named_parameters()}
     level, seen = [maker], 0
     while level and seen < 100:  # breadth first, and not through all of a deep model
