@@ -77,4 +77,4 @@ def empty_cache() -> None:
     if is_available():
         from chainrule.backends.devices import backend_for
 
-        backend_for("cuda").module.get_default_memory_pool().free_all_blocks()
+        backend_for("cuda").empty_cache()

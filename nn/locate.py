@@ -69,7 +69,7 @@ def _feeder(trail: _Trail) -> str:
     for depth, outer in enumerate(modules[1:], 1):
         if not _is_chain(outer):
             break
-        children = list(outer._modules.values())
+        children = [child for child in outer._modules.values() if child is not None]
         place = next((i for i, child in enumerate(children) if child is modules[depth - 1]), 0)
         if place:  # the first of a chain has the chain's own input: look one level further out
             before = [children[place - 1], *modules[depth:]]
