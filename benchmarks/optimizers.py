@@ -57,7 +57,7 @@ def rows(quick: bool = False) -> list[Row]:
     return [
         Row("adam_9M", "Adam", {"lr": 1e-3}, large, 0.5),
         Row("adam_50x4096", "Adam", {"lr": 1e-3}, small, 0.5),
-        Row("adam_mlp", "Adam", {"lr": 1e-3}, layers, 0.5),
+        Row("adam_mlp", "Adam", {"lr": 1e-3}, layers, 1.0),
         Row("adamw_9M", "AdamW", {"lr": 1e-3}, large, 0.5),
         Row("sgd_momentum_9M", "SGD", momentum, large, 1.0),
         Row("sgd_momentum_50x4096", "SGD", momentum, small, 1.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
 
@@ -69,10 +70,8 @@ class Adadelta(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
         rho, eps = group["rho"], group["eps"]
         square, steps = state["square_avg"], state["acc_delta"]
-        square *= rho
-        square += g * g * (1 - rho)
+        axpby(1 - rho, g * g, rho, square)
         # a sum of its own, because a recorded root keeps what it is computed from
         delta = xp.sqrt(steps + eps) / xp.sqrt(square + eps) * g
-        steps *= rho
-        steps += delta * delta * (1 - rho)
+        axpby(1 - rho, delta * delta, rho, steps)
         return delta * group["lr"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import betas as both_betas
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
@@ -81,16 +82,12 @@ class Adam(Optimizer):
         """Adam's step.
 
         The moments are kept as PyTorch keeps them, so that a state dict holds them to the last bit and a run that goes
-        on from one is the same run. (Without their factors 1 - beta two of fourteen passes over memory would go.)
+        on from one is the same run.
         """
         beta1, beta2 = group["betas"]
         mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean *= beta1
-        mean += g * (1 - beta1)
-        square *= beta2
-        squared = g * g
-        squared *= 1 - beta2
-        square += squared
+        axpby(1 - beta1, g, beta1, mean)
+        axpby(1 - beta2, g * g, beta2, square)
         if group["amsgrad"]:
             largest = state.get("max_exp_avg_sq", square)  # amsgrad may have been switched on meanwhile
             square = state["max_exp_avg_sq"] = xp.maximum(largest, square)

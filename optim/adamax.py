@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import betas as both_betas
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
@@ -68,7 +69,6 @@ class Adamax(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
         beta1, beta2 = group["betas"]
         mean = state["exp_avg"]
-        mean *= beta1
-        mean += g * (1 - beta1)
+        axpby(1 - beta1, g, beta1, mean)
         largest = state["exp_inf"] = xp.maximum(state["exp_inf"] * beta2, xp.abs(g) + group["eps"])
         return mean / largest * (group["lr"] / (1 - beta1 ** state["step"]))

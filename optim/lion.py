@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import betas as both_betas
 from chainrule.optim.optimizer import Optimizer, Params
 
@@ -63,6 +64,5 @@ class Lion(Optimizer):
         beta1, beta2 = group["betas"]
         mean = state["exp_avg"]
         step = xp.sign(mean * beta1 + g * (1 - beta1)) * group["lr"]
-        mean *= beta2
-        mean += g * (1 - beta2)
+        axpby(1 - beta2, g, beta2, mean)
         return step

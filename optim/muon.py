@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
 
@@ -91,8 +92,7 @@ class Muon(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
         momentum = group["momentum"]
         mean = state["momentum_buffer"]
-        mean *= momentum
-        mean += g * (1 - momentum)
+        axpby(1 - momentum, g, momentum, mean)
         ahead = g * (1 - momentum) + mean * momentum if group["nesterov"] else mean
         rows, columns = g.shape
         if group["adjust_lr_fn"] == "match_rms_adamw":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import betas as both_betas
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
@@ -78,9 +79,7 @@ class NAdam(Optimizer):
         state["mu_product"] *= now
         product = state["mu_product"]
         mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean *= beta1
-        mean += g * (1 - beta1)
-        square *= beta2
-        square += g * g * (1 - beta2)
+        axpby(1 - beta1, g, beta1, mean)
+        axpby(1 - beta2, g * g, beta2, square)
         ahead = g * ((1 - now) / (1 - product)) + mean * (later / (1 - product * later))
         return ahead / (xp.sqrt(square / (1 - beta2**step)) + group["eps"]) * lr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import betas as both_betas
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
@@ -72,10 +73,8 @@ class RAdam(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
         (beta1, beta2), step = group["betas"], state["step"]
         mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean *= beta1
-        mean += g * (1 - beta1)
-        square *= beta2
-        square += g * g * (1 - beta2)
+        axpby(1 - beta1, g, beta1, mean)
+        axpby(1 - beta2, g * g, beta2, square)
         lr = group["lr"] / (1 - beta1**step)
         # how many steps the root mean square rests on: now, and in the limit
         limit = 2 / (1 - beta2) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
 
@@ -77,8 +78,7 @@ class RMSprop(Optimizer):
     def update(self, xp: Any, p: Any, g: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
         alpha = group["alpha"]
         square = state["square_avg"]
-        square *= alpha
-        square += g * g * (1 - alpha)
+        axpby(1 - alpha, g * g, alpha, square)
         if group["centered"]:
             mean = state.get("grad_avg")  # momentum and centering may have been switched on meanwhile
             if mean is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.backends.blas import axpby
 from chainrule.optim.groups import not_negative
 from chainrule.optim.optimizer import Optimizer, Params
 
@@ -80,6 +81,5 @@ class SGD(Optimizer):
         if buffer is None:  # the first gradient is taken whole
             buffer = state["momentum_buffer"] = g * 1
         else:
-            buffer *= momentum
-            buffer += g * (1 - group["dampening"]) if group["dampening"] else g
+            axpby(1 - group["dampening"], g, momentum, buffer)
         return (g + buffer * momentum if group["nesterov"] else buffer) * group["lr"]

@@ -199,6 +199,22 @@ def test_categories_are_drawn_in_proportion():
     assert d.Categorical(cr.ones(3)).sample((0, 2)).shape == (0, 2)
 
 
+def test_samples_of_a_mixture():
+    cr.manual_seed(0)
+    made = d.MixtureSameFamily(d.Categorical(t64([0.3, 0.7])), d.Normal(t64([-2.0, 1.0]), t64([0.5, 1.0])))
+    samples = host(made.sample((4000,)))
+    low, high = stats.norm(-2, 0.5), stats.norm(1, 1)
+    assert stats.kstest(samples, lambda x: 0.3 * low.cdf(x) + 0.7 * high.cdf(x)).pvalue > 0.01
+    for bad, error in [
+        (lambda: d.MixtureSameFamily(d.Normal(0.0, 1.0), d.Normal(0.0, 1.0)), TypeError),
+        (lambda: d.MixtureSameFamily(d.Categorical(cr.ones(2)), 1.0), TypeError),
+        (lambda: d.MixtureSameFamily(d.Categorical(cr.ones(2)), d.Normal(cr.zeros(3), 1.0)), ValueError),
+        (lambda: d.MixtureSameFamily(d.Categorical(cr.ones(4, 2)), d.Normal(cr.zeros(3, 2), 1.0)), ValueError),
+    ]:
+        with pytest.raises(error, match="MixtureSameFamily: "):
+            bad()
+
+
 def test_straight_through_samples_take_the_gradient_of_their_probabilities():
     logits = t64([0.1, 0.7, -0.4], requires_grad=True)
     made = d.OneHotCategoricalStraightThrough(logits=logits)

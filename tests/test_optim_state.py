@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.backends import blas
 from chainrule.optim import Optimizer, plan
 from chainrule.optim.optimizer import register_optimizer_step_post_hook
 
@@ -400,3 +401,22 @@ def test_lbfgs_without_gradients_or_steps():
         with cr.no_grad():
             optimizer.step(closure)
     np.testing.assert_allclose(host(p), 3.0, rtol=1e-5)
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [3, 20_003])
+def test_axpby(dtype, size, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=size).astype(dtype), rng.normal(size=size).astype(dtype)
+    expected = 0.9 * y.astype(np.float64) + 0.1 * x
+    found = []
+    for functions in (None, {}):  # with the BLAS of NumPy, and where it has no such function
+        monkeypatch.setattr(blas, "_functions", functions)
+        z, strided = y.copy(), np.zeros((size, 2), dtype)
+        strided[:, 0] = y
+        blas.axpby(0.1, x, 0.9, z)
+        blas.axpby(0.1, x, 0.9, strided[:, 0])
+        found += [z, strided[:, 0]]
+    for z in found:
+        np.testing.assert_allclose(z, expected, rtol=1e-5 if dtype is np.float32 else 1e-12, atol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,12 +17,14 @@ pytestmark = pytest.mark.host
 
 def test_the_ten_lines_run(checkout, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (checkout / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks))
     command = [sys.executable, "-W", "error", script]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=checkout, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run.safetensors").exists()
     assert "mean_squared_error" in done.stdout or "mse" in done.stdout
 
 

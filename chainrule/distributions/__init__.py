@@ -32,6 +32,7 @@ from chainrule.distributions.heavy_tails import StudentT as StudentT
 from chainrule.distributions.independent import Independent as Independent
 from chainrule.distributions.kl import kl_divergence as kl_divergence
 from chainrule.distributions.kl import register_kl as register_kl
+from chainrule.distributions.mixture_same_family import MixtureSameFamily as MixtureSameFamily
 from chainrule.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal
 from chainrule.distributions.normal import Normal as Normal
 from chainrule.distributions.one_hot_categorical import OneHotCategorical as OneHotCategorical

@@ -86,12 +86,5 @@ class Independent(Distribution):
             raise NotImplementedError("Independent: the values of a joint distribution are not listed")
         return self.base_dist.enumerate_support(expand)
 
-    def expand(self, batch_shape: Shape, _instance: Any = None) -> Any:
-        n = self.reinterpreted_batch_ndims
-        event = tuple(self._event_shape)[:n]
-        new = super().expand(batch_shape, _instance)
-        new.base_dist = self.base_dist.expand((*batch_shape, *event))
-        return new
-
     def __repr__(self) -> str:
         return f"Independent({self.base_dist!r}, {self.reinterpreted_batch_ndims})"

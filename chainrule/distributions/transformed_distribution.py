@@ -78,12 +78,6 @@ class TransformedDistribution(Distribution):
         more = len(self._event_shape) - inner.event_dim
         return constraints.independent(inner, more) if more > 0 else inner
 
-    def expand(self, batch_shape: Shape, _instance: Any = None) -> Any:
-        event = len(self._event_shape) - len(self.base_dist.event_shape)
-        new = super().expand(batch_shape, _instance)
-        new.base_dist = self.base_dist.expand((*batch_shape, *tuple(self._event_shape)[:event]))
-        return new
-
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         with cr.no_grad():
             return self._transformed(self.base_dist.sample(sample_shape))

@@ -192,6 +192,11 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn 
         )  # fmt: skip
         if first:
             self._start(sizes, X.shape[1], X.dtype)
+        elif [c.shape[1] for c in self.coefs_[:-1]] != list(sizes):
+            raise ValueError(
+                f"{type(self).__name__}: hidden_layer_sizes={self.hidden_layer_sizes!r} are not those of the weights "
+                "to go on with; use clone() for a new start"
+            )
         model = Perceptron(self.coefs_, self.intercepts_, self.activation, self.out_activation_, self.device)
         if self.solver == "lbfgs":
             self._fit_lbfgs(model, X, target)

@@ -250,6 +250,36 @@ def test_transformed_distributions(name, independent):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-10)
 
 
+MIXTURES = {
+    "normal": lambda d, p: (d.Categorical(logits=p["weights"]), d.Normal(p["loc"], p["scale"])),
+    "vectors": lambda d, p: (
+        d.Categorical(logits=p["weights"]),
+        d.Independent(d.Normal(p["loc"].unsqueeze(-1) * p["two"], p["scale"].unsqueeze(-1)), 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_mixtures(name):
+    given = {"weights": spread(-1, 1, 4, 3), "loc": spread(-2, 2, 4, 3), "scale": spread(0.5, 2, 4, 3)}
+    given["two"] = spread(1, 2, 2)
+    value = spread(-2, 2, 5, 4, *([2] if name == "vectors" else []))
+    results = []
+    for library in (torch, cr):
+        parameters = tensors(library, given)
+        made = library.distributions.MixtureSameFamily(*MIXTURES[name](library.distributions, parameters))
+        x = library.tensor(value, requires_grad=True)
+        answers = [made.log_prob(x), made.mean, made.variance]
+        if name == "normal":
+            answers += [made.cdf(x), made.expand((6, 4)).log_prob(x[:, None, :])]
+        sum([a.sum() for a in answers]).backward()
+        leaves = [x, *(p for k, p in parameters.items() if k != "two" or name == "vectors")]
+        results.append([a.detach().cpu().numpy() for a in answers] + [p.grad.cpu().numpy() for p in leaves])
+        assert tuple(made.sample((7,)).shape) == (7, *made.batch_shape, *made.event_shape)
+    for theirs, ours in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
 CONSTRAINTS = {
     "real": np.array([0.0, np.nan, np.inf]),
     "positive": np.array([0.0, 1.0]),
