@@ -81,6 +81,7 @@ from chainrule.backends.pool import set_num_threads as set_num_threads
 from chainrule.version import __version__ as __version__
 
 if _TYPE_CHECKING:
+    from chainrule import accelerator as accelerator
     from chainrule import array_api as array_api
     from chainrule import distributions as distributions
     from chainrule import estimators as estimators
@@ -111,6 +112,7 @@ _refusals.refuse_methods(Tensor)
 #: what many programs never use is imported when it is first named: modules, and names with their modules
 _LATER = {
     **dict.fromkeys("array_api distributions estimators func metrics profiler training vision".split(), ""),
+    **dict.fromkeys("accelerator array_api distributions estimators func metrics training vision".split(), ""),
     "draw": "autograd.drawing", "draw_text": "autograd.drawing", "explain": "autograd.explain", "load": "saving",
     "save": "saving", "seed_everything": "training", "summary": "model_summary", "vmap": "autograd.vmap",
     "why_no_grad": "autograd.why", "why_slow": "profiler",
