@@ -19,6 +19,7 @@ def many_threads(monkeypatch):
     before = pool.get_num_threads()
     pool.set_num_threads(2)
     monkeypatch.setattr(cpu_convolution, "_WORTH", 0)
+    monkeypatch.setattr(cpu_convolution.depthwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_matmul, "_WORTH", 100)
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
     monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
@@ -92,7 +93,17 @@ CONVOLUTIONS = [
     ((1, 1, 1, 1), (1, 1, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((2, 8, 5, 5), (4, 8, 5, 5), (1, 1), (0, 0), (1, 1), 1),
     ((2, 4, 6, 5), (6, 2, 3, 3), (1, 1), (1, 1), (1, 1), 2),
+    ((2, 4, 6, 5), (6, 2, 3, 3), (2, 1), (1, 0), (1, 1), 2),
+    ((2, 9, 7, 8), (6, 3, 3, 2), (1, 1), (1, 1), (2, 3), 3),
+    ((2, 4, 6, 5), (8, 1, 3, 3), (2, 1), (1, 1), (1, 1), 4),
     ((2, 4, 6, 5), (4, 1, 3, 3), (2, 1), (1, 1), (1, 1), 4),
+    ((3, 5, 7, 70), (5, 1, 3, 3), (1, 1), (1, 1), (1, 1), 5),  # three blocks of columns, the last one narrower
+    ((3, 5, 9, 59), (5, 1, 2, 5), (2, 2), (2, 4), (1, 1), 5),
+    ((2, 3, 11, 70), (3, 1, 3, 3), (1, 1), (1, 2), (3, 2), 3),
+    ((2, 3, 11, 50), (3, 1, 3, 3), (3, 2), (0, 1), (2, 2), 3),
+    ((9, 3, 1, 30), (3, 1, 1, 5), (1, 1), (0, 2), (1, 1), 3),  # one-dimensional
+    ((2, 3, 4, 3), (3, 1, 2, 2), (1, 1), (4, 5), (1, 1), 3),  # windows that see nothing but the border
+    ((2, 3, 10, 10), (3, 1, 2, 2), (3, 3), (0, 0), (1, 1), 3),
     ((0, 3, 6, 5), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((1, 12, 40, 200), (4, 12, 5, 5), (1, 1), (2, 2), (1, 1), 1),  # one image takes several blocks
 ]
