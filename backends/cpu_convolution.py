@@ -3,8 +3,8 @@
 Images are logically (N, C, H, W). The kernels read any strides and write channels-last memory, where a row of
 ``KW * C`` neighbours is contiguous and a result block is a plain matrix. A block is about 1 MB of windows, which
 stays in a core's second-level cache from the copy to the product. 3x3 and 5x5 with many channels go through
-Winograd's algorithm (``cpu_winograd.py``), depthwise ones through banded matrices (``cpu_depthwise.py``). The products
-of a grouped convolution are batched. Other dtypes run the declared forward.
+Winograd's algorithm (``cpu_winograd.py``), 5x5 with stride 2 too (``cpu_halving.py``), depthwise ones through banded
+matrices (``cpu_depthwise.py``). :func:`choose` says which when. Other dtypes run the declared forward.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends import cpu_depthwise as depthwise
+from chainrule.backends import cpu_halving as halving
 from chainrule.backends import cpu_winograd as winograd
 from chainrule.backends.base import Backend, kernel
 from chainrule.backends.namespace import FORWARDS
@@ -67,15 +68,17 @@ def _out_size(size: int, kernel: int, stride: int, padding: int, dilation: int) 
 class _Windows:
     """The windows of images x (N, H, W, C), in blocks of whole images or of rows of one image."""
 
-    def __init__(self, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int = 1) -> None:
+    def __init__(
+        self, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, planar: bool
+    ) -> None:
         n, h, w, c = x.shape
         self.groups = groups
         self.x, self.kernel, self.stride, self.padding, self.dilation = x, kernel, stride, padding, dilation
         self.oh = _out_size(h, kernel[0], stride[0], padding[0], dilation[0])
         self.ow = _out_size(w, kernel[1], stride[1], padding[1], dilation[1])
         self.width = kernel[0] * kernel[1] * c // groups
-        #: planar: channels before pixels, for few channels, where runs of pixels are longer than runs of channels
-        self.planar = groups == 1 and c < 8 and self.ow > c * kernel[1]
+        #: channels before pixels: for few channels, where runs of pixels are longer than runs of channels
+        self.planar = planar
         rows = max(1, _BLOCK // (x.itemsize * self.width * groups * max(self.ow, 1)))
         if rows >= self.oh:
             images = max(1, min(rows // max(self.oh, 1), -(-n // _PARTIALS)))
@@ -182,8 +185,49 @@ def _turned(weight: Array, groups: int) -> Array:
     return grouped.reshape(groups * c, k // groups, kh, kw)[:, :, ::-1, ::-1]
 
 
-def _is_depthwise(channels: int, filters: int, groups: int) -> bool:
-    return groups > 1 and groups == channels == filters
+def choose(
+    x_size: tuple[int, ...],
+    weight_size: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    quick: bool,
+) -> str:
+    """How a convolution and its gradients are computed: the first of these whose condition holds.
+
+    | how       | what                                 | when                                                    |
+    |-----------|--------------------------------------|---------------------------------------------------------|
+    | depthwise | rows times banded matrices           | one filter for each channel, and nothing else           |
+    | each      | the groups one by one, as below      | each of them would go through Winograd's algorithm      |
+    | grouped   | windows by group, a batch of products| there is more than one group                            |
+    | winograd  | 36 products of transformed tiles     | quick, stride 1, 3x3 from 16 or 5x5 from 48 channels    |
+    | halved    | 2x2 pixels as one, then winograd     | quick, stride 2, 5x5 from 16 channels, even padding     |
+    | planar    | windows as planes, pixels innermost  | fewer than 8 channels, result rows longer than windows' |
+    | rows      | windows as rows of a matrix          | else; for 1x1 the image itself is that matrix           |
+
+    Args:
+        quick: whether Winograd's algorithm may be used: float32, and ``cpu.precise`` is False.
+    """
+    (_, c, _, w), (k, _, kh, kw) = x_size, weight_size
+    if 1 < groups == c == k:
+        return "depthwise"
+    each = (x_size[0], c // groups, *x_size[2:])
+    if quick and stride == dilation == (1, 1) and winograd.pays(each, k // groups, (kh, kw), padding):
+        return "each" if groups > 1 else "winograd"
+    if groups > 1:
+        return "grouped"
+    if quick and dilation == (1, 1) and halving.pays(x_size, k, (kh, kw), stride, padding):
+        return "halved"
+    if c < 8 and _out_size(w, kw, stride[1], padding[1], dilation[1]) > c * kw:
+        return "planar"
+    return "rows"
+
+
+def _parts(channels: int, filters: int, groups: int) -> list[tuple[slice, slice]]:
+    """The channels and the filters of each group."""
+    c, k = channels // groups, filters // groups
+    return [(slice(i * c, (i + 1) * c), slice(i * k, (i + 1) * k)) for i in range(groups)]
 
 
 def conv2d(
@@ -193,26 +237,36 @@ def conv2d(
     stride: Pair,
     padding: Pair,
     dilation: Pair,
+    groups: int,
     quick: bool,
-    groups: int = 1,
 ) -> Array:
     """Images x (N, C, H, W) with filters (K, C / groups, KH, KW): (N, K, OH, OW) in channels-last memory.
 
     A depthwise convolution keeps the memory order of the images.
     """
-    if _is_depthwise(x.shape[1], weight.shape[0], groups):
+    how = choose(x.shape, weight.shape, stride, padding, dilation, groups, quick)
+    image = last(x)
+    if how == "depthwise":
         sizes = [_out_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
         return depthwise.forward(x, weight, bias, (sizes[0], sizes[1]), stride, padding, dilation)
-    if (
-        groups == 1
-        and quick
-        and stride == dilation == (1, 1)
-        and winograd.pays(x, weight.shape[0], weight.shape[2:], padding)
-    ):
-        out = winograd.forward(last(x), weight.transpose(2, 3, 1, 0), bias, padding)
+    if how == "each":
+        pieces = [
+            winograd.forward(
+                image[..., channels],
+                weight[filters].transpose(2, 3, 1, 0),
+                None if bias is None else bias[filters],
+                padding,
+            )
+            for channels, filters in _parts(x.shape[1], weight.shape[0], groups)
+        ]
+        out = np.concatenate(pieces, axis=3)
+    elif how == "winograd":
+        out = winograd.forward(image, weight.transpose(2, 3, 1, 0), bias, padding)
+    elif how == "halved":
+        out = halving.forward(image, weight, bias, padding)
     else:
-        windows = _Windows(last(x), weight.shape[2:], stride, padding, dilation, groups)
-        out = _correlate(last(x), _matrix(weight, groups), bias, windows)
+        windows = _Windows(image, weight.shape[2:], stride, padding, dilation, groups, how == "planar")
+        out = _correlate(image, _matrix(weight, groups), bias, windows)
     return out.transpose(0, 3, 1, 2)
 
 
@@ -223,20 +277,23 @@ def conv2d_input(
     stride: Pair,
     padding: Pair,
     dilation: Pair,
+    groups: int,
     quick: bool,
-    groups: int = 1,
 ) -> Array | None:
     """The gradient for the images from g (N, K, OH, OW): a convolution of g with the filters turned around.
 
     None where that does not work: padding beyond the kernel's reach, stride together with dilation.
     """
     (kh, kw), (ph, pw) = weight.shape[2:], padding
-    if _is_depthwise(x_size[1], weight.shape[0], groups):
+    how = choose(x_size, weight.shape, stride, padding, dilation, groups, quick)
+    if how == "depthwise":
         return depthwise.input_gradient(g, weight, (x_size[2], x_size[3]), stride, padding, dilation)
+    if how == "halved":
+        return halving.input_gradient(last(g), weight, (x_size[2], x_size[3]), padding).transpose(0, 3, 1, 2)
     turned = _turned(weight, groups)
     border = (dilation[0] * (kh - 1) - ph, dilation[1] * (kw - 1) - pw)
     if stride == (1, 1) and min(border) >= 0:
-        return conv2d(g, turned, None, (1, 1), border, dilation, quick, groups)
+        return conv2d(g, turned, None, (1, 1), border, dilation, groups, quick)
     if dilation != (1, 1) or stride == (1, 1):
         return None
     # Row u of the bordered image is s * q + a: of all kernel rows only a, a + s, a + 2s, .. meet it.
@@ -254,7 +311,7 @@ def conv2d_input(
             if q1 <= q0 or r1 <= r0:
                 continue
             turned, border = _turned(taps, groups), (taps.shape[2] - 1, taps.shape[3] - 1)
-            part = conv2d(g, turned, None, (1, 1), border, (1, 1), quick, groups)
+            part = conv2d(g, turned, None, (1, 1), border, (1, 1), groups, quick)
             top, left = sh * q0 + a - ph, sw * r0 + b - pw
             out[:, top : top + sh * (q1 - q0) : sh, left : left + sw * (r1 - r0) : sw] = last(part)[:, q0:q1, r0:r1]
     return out.transpose(0, 3, 1, 2)
@@ -267,24 +324,27 @@ def conv2d_weight(
     stride: Pair,
     padding: Pair,
     dilation: Pair,
+    groups: int,
     quick: bool,
-    groups: int = 1,
 ) -> Array:
     """The gradient for the filters from images x (N, C, H, W) and g (N, K, OH, OW): (K, C / groups, KH, KW)."""
     k, c, kh, kw = weight_size
-    if _is_depthwise(x.shape[1], k, groups) and g.shape[2:] == tuple(
-        [_out_size(x.shape[2 + i], weight_size[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
-    ):
+    sizes = [_out_size(x.shape[2 + i], weight_size[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
+    if g.shape[2:] != tuple(sizes):
+        raise ValueError(f"conv2d_weight: argument 'y' must have height and width {tuple(sizes)}, got {g.shape[2:]}")
+    how = choose(x.shape, weight_size, stride, padding, dilation, groups, quick)
+    image, y = last(x), last(g)
+    if how == "depthwise":
         return depthwise.weight_gradient(x, g, (kh, kw), stride, padding, dilation)
-    if groups == 1 and quick and stride == dilation == (1, 1) and winograd.pays(x, k, (kh, kw), padding):
-        total = winograd.weight_gradient(last(x), last(g), (kh, kw), padding)
-        return np.ascontiguousarray(total.transpose(3, 2, 0, 1))
-    windows = _Windows(last(x), (kh, kw), stride, padding, dilation, groups)
-    y = last(g)
-    if y.shape[1:3] != (windows.oh, windows.ow):
-        raise ValueError(
-            f"conv2d_weight: argument 'y' must have height and width {(windows.oh, windows.ow)}, got {y.shape[1:3]}"
-        )
+    if how == "halved":
+        return halving.weight_gradient(image, y, padding)
+    if how in ("each", "winograd"):
+        pieces = [
+            winograd.weight_gradient(image[..., channels], y[..., filters], (kh, kw), padding)
+            for channels, filters in _parts(x.shape[1], k, groups)
+        ]
+        return np.ascontiguousarray(np.concatenate(pieces, axis=3).transpose(3, 2, 0, 1))
+    windows = _Windows(image, (kh, kw), stride, padding, dilation, groups, how == "planar")
     parts = ranges(len(windows.blocks), _PARTIALS)
     shape = (windows.width, k) if groups == 1 else (groups, windows.width, k // groups)
     sums = np.zeros((len(parts), *shape), dtype=x.dtype)
@@ -343,7 +403,7 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
         groups: int = 1,
     ) -> Any:
         if _supported(x, weight, bias) and _fits(x.shape, weight.shape, stride, padding, dilation, groups):
-            return conv2d(x, weight, bias, stride, padding, dilation, quick(), groups)
+            return conv2d(x, weight, bias, stride, padding, dilation, groups, quick() and x.dtype == np.float32)
         return FORWARDS["conv2d"](xp, x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     @kernel("conv2d_input", backend)
@@ -351,7 +411,7 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
         x: Array, weight: Array, *, x_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Any:
         if _supported(x, weight, None):
-            out = conv2d_input(x, weight, x_size, stride, padding, dilation, quick(), groups)
+            out = conv2d_input(x, weight, x_size, stride, padding, dilation, groups, quick() and x.dtype == np.float32)
             if out is not None:
                 return out
         return FORWARDS["conv2d_input"](
@@ -363,7 +423,9 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
         x: Array, y: Array, *, weight_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Any:
         if _supported(x, y, None) and _fits(x.shape, weight_size, stride, padding, dilation, groups):
-            return conv2d_weight(x, y, weight_size, stride, padding, dilation, quick(), groups)
+            return conv2d_weight(
+                x, y, weight_size, stride, padding, dilation, groups, quick() and x.dtype == np.float32
+            )
         return FORWARDS["conv2d_weight"](
             xp, x, y, weight_size=weight_size, stride=stride, padding=padding, dilation=dilation, groups=groups
         )

@@ -142,15 +142,42 @@ def test_convolution(case, block, dtype, monkeypatch):
     convolve(*case, dtype)
 
 
+HALVED = [
+    ((5, 16, 24, 24), (16, 16, 5, 5), (2, 2)),
+    ((7, 17, 25, 18), (18, 17, 5, 5), (2, 0)),
+    ((7, 16, 21, 27), (20, 16, 5, 5), (0, 4)),
+]
+EACH = [((5, 32, 24, 24), (48, 16, 3, 3), (1, 1)), ((7, 51, 13, 13), (48, 17, 3, 3), (0, 1))]
+
+
 @pytest.mark.parametrize("precise", [False, True])
-@pytest.mark.parametrize(("x", "weight", "padding"), WINOGRAD)
-def test_winograd(x, weight, padding, precise, monkeypatch):
+@pytest.mark.parametrize(
+    ("x", "weight", "padding", "stride", "how"),
+    [
+        *[(*case, (1, 1), "winograd") for case in WINOGRAD],
+        *[(*case, (2, 2), "halved") for case in HALVED],
+        *[(*case, (1, 1), "each") for case in EACH],
+    ],
+)
+def test_winograd(x, weight, padding, stride, how, precise, monkeypatch):
+    groups = x[1] // weight[1]
+    assert cpu_convolution.choose(x, weight, stride, padding, (1, 1), groups, True) == how
     used = []
     monkeypatch.setattr(cpu, "precise", precise)
     real = cpu_convolution.winograd.forward
     monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *args: used.append(1) or real(*args))
-    convolve(x, weight, (1, 1), padding, (1, 1), 1, np.float32, 3e-6 if precise else 2e-5)
+    convolve(x, weight, stride, padding, (1, 1), groups, np.float32, 3e-6 if precise else 2e-5)
     assert bool(used) is not precise
+
+
+def test_how_a_convolution_is_computed():
+    """The rows of the table that need no more than small images."""
+    plain = ((1, 1), (1, 1), (1, 1))
+    assert cpu_convolution.choose((2, 8, 9, 9), (8, 1, 3, 3), *plain, 8, True) == "depthwise"
+    assert cpu_convolution.choose((2, 8, 9, 9), (16, 1, 3, 3), *plain, 8, True) == "grouped"
+    assert cpu_convolution.choose((2, 3, 28, 28), (8, 3, 3, 3), *plain, 1, True) == "planar"
+    assert cpu_convolution.choose((2, 8, 9, 9), (8, 8, 1, 1), *plain, 1, True) == "rows"
+    assert cpu_convolution.choose((64, 64, 32, 32), (64, 64, 5, 5), (2, 2), (1, 1), (1, 1), 1, True) == "rows"
 
 
 def test_small_integers_convolve_exactly_when_precise(monkeypatch):
