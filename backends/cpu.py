@@ -12,6 +12,7 @@ from chainrule.backends import (
     cpu_elementwise,
     cpu_matmul,
     cpu_pooling,
+    cpu_rows,
     pool,
     runtime,
     scatter,
@@ -42,8 +43,9 @@ class NumpyBackend(Backend):
         cpu_convolution.register(self, lambda: not precise)
         cpu_pooling.register(self)
         cpu_matmul.register(self)
-        cpu_elementwise.register(self)
+        cpu_rows.register(self)
         special.register(self)
+        cpu_elementwise.register(self)
 
     def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
         return np.asarray(obj, dtype)

@@ -199,10 +199,10 @@ def choose(
     | how       | what                                 | when                                                    |
     |-----------|--------------------------------------|---------------------------------------------------------|
     | depthwise | rows times banded matrices           | one filter for each channel, and nothing else           |
-    | each      | the groups one by one, as below      | each of them would go through Winograd's algorithm      |
+    | each      | the groups one by one, by winograd   | their channels suffice for it, and are 32 or more       |
     | grouped   | windows by group, a batch of products| there is more than one group                            |
     | winograd  | 36 products of transformed tiles     | quick, stride 1, 3x3 from 16 or 5x5 from 48 channels    |
-    | halved    | 2x2 pixels as one, then winograd     | quick, stride 2, 5x5 from 16 channels, even padding     |
+    | halved    | 2x2 pixels as one, then winograd     | quick, stride 2, 5x5 from 32 channels, even padding     |
     | planar    | windows as planes, pixels innermost  | fewer than 8 channels, result rows longer than windows' |
     | rows      | windows as rows of a matrix          | else; for 1x1 the image itself is that matrix           |
 
@@ -214,7 +214,10 @@ def choose(
         return "depthwise"
     each = (x_size[0], c // groups, *x_size[2:])
     if quick and stride == dilation == (1, 1) and winograd.pays(each, k // groups, (kh, kw), padding):
-        return "each" if groups > 1 else "winograd"
+        if groups == 1:
+            return "winograd"
+        if min(c, k) // groups >= 32:
+            return "each"
     if groups > 1:
         return "grouped"
     if quick and dilation == (1, 1) and halving.pays(x_size, k, (kh, kw), stride, padding):

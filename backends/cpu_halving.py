@@ -18,7 +18,7 @@ _KERNEL = (5, 5)
 _STRIDE = (2, 2)
 
 #: Channels from which on it wins.
-_CHANNELS = 16
+_CHANNELS = 32
 
 #: Tasks of a copy.
 _TASKS = 8
