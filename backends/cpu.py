@@ -14,6 +14,7 @@ from chainrule.backends import (
     cpu_matmul,
     cpu_pooling,
     cpu_recurrent,
+    cpu_rows,
     pool,
     runtime,
     scatter,
@@ -46,8 +47,9 @@ class NumpyBackend(Backend):
         cpu_matmul.register(self)
         cpu_recurrent.register(self)
         cpu_attention.register(self)
-        cpu_elementwise.register(self)
+        cpu_rows.register(self)
         special.register(self)
+        cpu_elementwise.register(self)
 
     def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
         return np.asarray(obj, dtype)

@@ -3,7 +3,8 @@
 Images are logically (N, C, H, W). The kernels read any strides and write channels-last memory, where a row of
 ``KW * C`` neighbours is contiguous and a result block is a plain matrix. A block is about 1 MB of windows, which
 stays in a core's second-level cache from the copy to the product. 3x3 and 5x5 with many channels go through
-Winograd's algorithm (``cpu_winograd.py``). Grouped convolutions and other dtypes run the declared forward.
+Winograd's algorithm (``cpu_winograd.py``), 5x5 with stride 2 too (``cpu_halving.py``), depthwise ones through banded
+matrices (``cpu_depthwise.py``). :func:`choose` says which when. Other dtypes run the declared forward.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends import cpu_depthwise as depthwise
+from chainrule.backends import cpu_halving as halving
 from chainrule.backends import cpu_winograd as winograd
 from chainrule.backends.base import Backend, kernel
 from chainrule.backends.namespace import FORWARDS
@@ -33,11 +36,10 @@ _WORTH = 10_000_000
 _PARTIALS = 8
 
 
-def _supported(x: Array, y: Array, bias: Array | None, groups: int) -> bool:
+def _supported(x: Array, y: Array, bias: Array | None) -> bool:
     """Whether the kernels here take these arrays; the declared forward takes everything else."""
     return (
-        groups == 1
-        and x.dtype.char in "fd"
+        x.dtype.char in "fd"
         and x.dtype == y.dtype
         and (bias is None or bias.dtype == x.dtype)
         and x.size > 0
@@ -66,15 +68,18 @@ def _out_size(size: int, kernel: int, stride: int, padding: int, dilation: int) 
 class _Windows:
     """The windows of images x (N, H, W, C), in blocks of whole images or of rows of one image."""
 
-    def __init__(self, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
+    def __init__(
+        self, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, planar: bool
+    ) -> None:
         n, h, w, c = x.shape
+        self.groups = groups
         self.x, self.kernel, self.stride, self.padding, self.dilation = x, kernel, stride, padding, dilation
         self.oh = _out_size(h, kernel[0], stride[0], padding[0], dilation[0])
         self.ow = _out_size(w, kernel[1], stride[1], padding[1], dilation[1])
-        self.width = kernel[0] * kernel[1] * c
-        #: planar: channels before pixels, for few channels, where runs of pixels are longer than runs of channels
-        self.planar = c < 8 and self.ow > c * kernel[1]
-        rows = max(1, _BLOCK // (x.itemsize * self.width * max(self.ow, 1)))
+        self.width = kernel[0] * kernel[1] * c // groups
+        #: channels before pixels: for few channels, where runs of pixels are longer than runs of channels
+        self.planar = planar
+        rows = max(1, _BLOCK // (x.itemsize * self.width * groups * max(self.ow, 1)))
         if rows >= self.oh:
             images = max(1, min(rows // max(self.oh, 1), -(-n // _PARTIALS)))
             self.blocks = [(i, min(i + images, n), 0, self.oh) for i in range(0, n, images)]
@@ -101,7 +106,10 @@ class _Windows:
         return patch
 
     def block(self, index: int, ones: bool = False) -> Array:
-        """The windows of one block as rows: (pixels, width), or (images, pixels, width + ones) where planar."""
+        """The windows of one block as rows: (pixels, width), or (images, pixels, width + ones) where planar.
+
+        With more than one group: (groups, pixels, width).
+        """
         first, end, top, bottom = self.blocks[index]
         patch = self._patch(first, end, top, bottom)
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
@@ -116,6 +124,12 @@ class _Windows:
             if ones:
                 columns[:, self.width] = 1
             return columns.transpose(0, 2, 1)
+        if self.groups > 1:
+            each = c // self.groups
+            columns = scratch("columns", (self.groups, n, rows, self.ow, kh, kw, each), self.x.dtype)
+            strides = (each * s[3], s[0], s[1] * sh, s[2] * sw, s[1] * dh, s[2] * dw, s[3])
+            columns[...] = _as_strided(patch, columns.shape, strides)
+            return columns.reshape(self.groups, -1, self.width)
         if self.width == c and sh == sw == 1 and patch.flags.c_contiguous:
             return patch.reshape(-1, c)
         columns = scratch("columns", (n, rows, self.ow, kh, kw, c), self.x.dtype)
@@ -124,8 +138,11 @@ class _Windows:
 
 
 def _correlate(x: Array, matrix: Array, bias: Array | None, windows: _Windows) -> Array:
-    """Every window times ``matrix`` (KH * KW * C, K), plus ``bias``: (N, OH, OW, K)."""
-    k = matrix.shape[1]
+    """Every window times ``matrix`` (KH * KW * C, K), plus ``bias``: (N, OH, OW, K).
+
+    With more than one group the matrix is (groups, KH * KW * C / groups, K / groups).
+    """
+    k = matrix.shape[-1] * windows.groups
     out = np.empty((x.shape[0], windows.oh, windows.ow, k), dtype=x.dtype)
     ones = windows.planar and bias is not None
     if ones:
@@ -134,8 +151,12 @@ def _correlate(x: Array, matrix: Array, bias: Array | None, windows: _Windows) -
     def run(index: int) -> None:
         first, end, top, bottom = windows.blocks[index]
         rows = windows.block(index, ones)
-        target = out[first:end, top:bottom].reshape(*rows.shape[:-1], k)
-        np.matmul(rows, matrix, out=target)
+        if windows.groups > 1:
+            target = out[first:end, top:bottom].reshape(-1, k)
+            np.matmul(rows, matrix, out=_by_group(target, windows.groups))
+        else:
+            target = out[first:end, top:bottom].reshape(*rows.shape[:-1], k)
+            np.matmul(rows, matrix, out=target)
         if bias is not None and not ones:
             np.add(target, bias, out=target)
 
@@ -143,10 +164,73 @@ def _correlate(x: Array, matrix: Array, bias: Array | None, windows: _Windows) -
     return out
 
 
-def _matrix(weight: Array) -> Array:
-    """(K, C, KH, KW) as (KH * KW * C, K)."""
-    k = weight.shape[0]
-    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(-1, k)
+def _by_group(rows: Array, groups: int) -> Array:
+    """(pixels, K) as (groups, pixels, K / groups), a view."""
+    return rows.reshape(rows.shape[0], groups, -1).transpose(1, 0, 2)
+
+
+def _matrix(weight: Array, groups: int) -> Array:
+    """(K, C / groups, KH, KW) as (KH * KW * C, K), or (groups, KH * KW * C / groups, K / groups)."""
+    k, c, kh, kw = weight.shape
+    if groups == 1:
+        return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(-1, k)
+    grouped = weight.reshape(groups, k // groups, c, kh, kw).transpose(0, 3, 4, 2, 1)
+    return np.ascontiguousarray(grouped).reshape(groups, kh * kw * c, k // groups)
+
+
+def _turned(weight: Array, groups: int) -> Array:
+    """The filters that lead back: (K, C / groups, KH, KW) as (C, K / groups, KH, KW), turned around."""
+    k, c, kh, kw = weight.shape
+    grouped = weight.reshape(groups, k // groups, c, kh, kw).transpose(0, 2, 1, 3, 4)
+    return grouped.reshape(groups * c, k // groups, kh, kw)[:, :, ::-1, ::-1]
+
+
+def choose(
+    x_size: tuple[int, ...],
+    weight_size: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    quick: bool,
+) -> str:
+    """How a convolution and its gradients are computed: the first of these whose condition holds.
+
+    | how       | what                                 | when                                                    |
+    |-----------|--------------------------------------|---------------------------------------------------------|
+    | depthwise | rows times banded matrices           | one filter for each channel, and nothing else           |
+    | each      | the groups one by one, by winograd   | their channels suffice for it, and are 32 or more       |
+    | grouped   | windows by group, a batch of products| there is more than one group                            |
+    | winograd  | 36 products of transformed tiles     | quick, stride 1, 3x3 from 16 or 5x5 from 48 channels    |
+    | halved    | 2x2 pixels as one, then winograd     | quick, stride 2, 5x5 from 32 channels, even padding     |
+    | planar    | windows as planes, pixels innermost  | fewer than 8 channels, result rows longer than windows' |
+    | rows      | windows as rows of a matrix          | else; for 1x1 the image itself is that matrix           |
+
+    Args:
+        quick: whether Winograd's algorithm may be used: float32, and ``cpu.precise`` is False.
+    """
+    (_, c, _, w), (k, _, kh, kw) = x_size, weight_size
+    if 1 < groups == c == k:
+        return "depthwise"
+    each = (x_size[0], c // groups, *x_size[2:])
+    if quick and stride == dilation == (1, 1) and winograd.pays(each, k // groups, (kh, kw), padding):
+        if groups == 1:
+            return "winograd"
+        if min(c, k) // groups >= 32:
+            return "each"
+    if groups > 1:
+        return "grouped"
+    if quick and dilation == (1, 1) and halving.pays(x_size, k, (kh, kw), stride, padding):
+        return "halved"
+    if c < 8 and _out_size(w, kw, stride[1], padding[1], dilation[1]) > c * kw:
+        return "planar"
+    return "rows"
+
+
+def _parts(channels: int, filters: int, groups: int) -> list[tuple[slice, slice]]:
+    """The channels and the filters of each group."""
+    c, k = channels // groups, filters // groups
+    return [(slice(i * c, (i + 1) * c), slice(i * k, (i + 1) * k)) for i in range(groups)]
 
 
 def conv2d(
@@ -156,29 +240,63 @@ def conv2d(
     stride: Pair,
     padding: Pair,
     dilation: Pair,
+    groups: int,
     quick: bool,
 ) -> Array:
-    """Images x (N, C, H, W) with filters (K, C, KH, KW): (N, K, OH, OW) in channels-last memory."""
-    if quick and stride == dilation == (1, 1) and winograd.pays(x, weight.shape[0], weight.shape[2:], padding):
-        out = winograd.forward(last(x), weight.transpose(2, 3, 1, 0), bias, padding)
+    """Images x (N, C, H, W) with filters (K, C / groups, KH, KW): (N, K, OH, OW) in channels-last memory.
+
+    A depthwise convolution keeps the memory order of the images.
+    """
+    how = choose(x.shape, weight.shape, stride, padding, dilation, groups, quick)
+    image = last(x)
+    if how == "depthwise":
+        sizes = [_out_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
+        return depthwise.forward(x, weight, bias, (sizes[0], sizes[1]), stride, padding, dilation)
+    if how == "each":
+        pieces = [
+            winograd.forward(
+                image[..., channels],
+                weight[filters].transpose(2, 3, 1, 0),
+                None if bias is None else bias[filters],
+                padding,
+            )
+            for channels, filters in _parts(x.shape[1], weight.shape[0], groups)
+        ]
+        out = np.concatenate(pieces, axis=3)
+    elif how == "winograd":
+        out = winograd.forward(image, weight.transpose(2, 3, 1, 0), bias, padding)
+    elif how == "halved":
+        out = halving.forward(image, weight, bias, padding)
     else:
-        windows = _Windows(last(x), weight.shape[2:], stride, padding, dilation)
-        out = _correlate(last(x), _matrix(weight), bias, windows)
+        windows = _Windows(image, weight.shape[2:], stride, padding, dilation, groups, how == "planar")
+        out = _correlate(image, _matrix(weight, groups), bias, windows)
     return out.transpose(0, 3, 1, 2)
 
 
 def conv2d_input(
-    g: Array, weight: Array, x_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, quick: bool
+    g: Array,
+    weight: Array,
+    x_size: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    quick: bool,
 ) -> Array | None:
     """The gradient for the images from g (N, K, OH, OW): a convolution of g with the filters turned around.
 
     None where that does not work: padding beyond the kernel's reach, stride together with dilation.
     """
     (kh, kw), (ph, pw) = weight.shape[2:], padding
-    turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+    how = choose(x_size, weight.shape, stride, padding, dilation, groups, quick)
+    if how == "depthwise":
+        return depthwise.input_gradient(g, weight, (x_size[2], x_size[3]), stride, padding, dilation)
+    if how == "halved":
+        return halving.input_gradient(last(g), weight, (x_size[2], x_size[3]), padding).transpose(0, 3, 1, 2)
+    turned = _turned(weight, groups)
     border = (dilation[0] * (kh - 1) - ph, dilation[1] * (kw - 1) - pw)
     if stride == (1, 1) and min(border) >= 0:
-        return conv2d(g, turned, None, (1, 1), border, dilation, quick)
+        return conv2d(g, turned, None, (1, 1), border, dilation, groups, quick)
     if dilation != (1, 1) or stride == (1, 1):
         return None
     # Row u of the bordered image is s * q + a: of all kernel rows only a, a + s, a + 2s, .. meet it.
@@ -195,29 +313,44 @@ def conv2d_input(
             q1, r1 = min(q1, oh + taps.shape[2] - 1), min(r1, ow + taps.shape[3] - 1)
             if q1 <= q0 or r1 <= r0:
                 continue
-            turned = taps.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
-            part = conv2d(g, turned, None, (1, 1), (taps.shape[2] - 1, taps.shape[3] - 1), (1, 1), quick)
+            turned, border = _turned(taps, groups), (taps.shape[2] - 1, taps.shape[3] - 1)
+            part = conv2d(g, turned, None, (1, 1), border, (1, 1), groups, quick)
             top, left = sh * q0 + a - ph, sw * r0 + b - pw
             out[:, top : top + sh * (q1 - q0) : sh, left : left + sw * (r1 - r0) : sw] = last(part)[:, q0:q1, r0:r1]
     return out.transpose(0, 3, 1, 2)
 
 
 def conv2d_weight(
-    x: Array, g: Array, weight_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, quick: bool
+    x: Array,
+    g: Array,
+    weight_size: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    quick: bool,
 ) -> Array:
-    """The gradient for the filters from images x (N, C, H, W) and g (N, K, OH, OW): (K, C, KH, KW)."""
+    """The gradient for the filters from images x (N, C, H, W) and g (N, K, OH, OW): (K, C / groups, KH, KW)."""
     k, c, kh, kw = weight_size
-    if quick and stride == dilation == (1, 1) and winograd.pays(x, k, (kh, kw), padding):
-        total = winograd.weight_gradient(last(x), last(g), (kh, kw), padding)
-        return np.ascontiguousarray(total.transpose(3, 2, 0, 1))
-    windows = _Windows(last(x), (kh, kw), stride, padding, dilation)
-    y = last(g)
-    if y.shape[1:3] != (windows.oh, windows.ow):
-        raise ValueError(
-            f"conv2d_weight: argument 'y' must have height and width {(windows.oh, windows.ow)}, got {y.shape[1:3]}"
-        )
+    sizes = [_out_size(x.shape[2 + i], weight_size[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
+    if g.shape[2:] != tuple(sizes):
+        raise ValueError(f"conv2d_weight: argument 'y' must have height and width {tuple(sizes)}, got {g.shape[2:]}")
+    how = choose(x.shape, weight_size, stride, padding, dilation, groups, quick)
+    image, y = last(x), last(g)
+    if how == "depthwise":
+        return depthwise.weight_gradient(x, g, (kh, kw), stride, padding, dilation)
+    if how == "halved":
+        return halving.weight_gradient(image, y, padding)
+    if how in ("each", "winograd"):
+        pieces = [
+            winograd.weight_gradient(image[..., channels], y[..., filters], (kh, kw), padding)
+            for channels, filters in _parts(x.shape[1], k, groups)
+        ]
+        return np.ascontiguousarray(np.concatenate(pieces, axis=3).transpose(3, 2, 0, 1))
+    windows = _Windows(image, (kh, kw), stride, padding, dilation, groups, how == "planar")
     parts = ranges(len(windows.blocks), _PARTIALS)
-    sums = np.zeros((len(parts), windows.width, k), dtype=x.dtype)
+    shape = (windows.width, k) if groups == 1 else (groups, windows.width, k // groups)
+    sums = np.zeros((len(parts), *shape), dtype=x.dtype)
 
     def run(part: int) -> None:
         begin, end = parts[part]
@@ -229,6 +362,11 @@ def conv2d_weight(
                 copy = scratch("gradient", piece.shape, piece.dtype)
                 copy[...] = piece
                 piece = copy
+            if groups > 1:
+                product = scratch("product", shape, sums.dtype)
+                np.matmul(rows.transpose(0, 2, 1), _by_group(piece.reshape(-1, k), groups), out=product)
+                sums[part] += product
+                continue
             piece = piece.reshape(*rows.shape[:-1], k)
             if index == begin and rows.ndim == 2:
                 np.matmul(rows.T, piece, out=sums[part])
@@ -246,6 +384,9 @@ def conv2d_weight(
     total = sums[0]
     for part in range(1, len(parts)):
         total += sums[part]
+    if groups > 1:
+        total = total.reshape(groups, kh, kw, c, k // groups).transpose(0, 4, 3, 1, 2)
+        return np.ascontiguousarray(total.reshape(k, c, kh, kw))
     return np.ascontiguousarray(total.reshape(kh, kw, c, k).transpose(3, 2, 0, 1))
 
 
@@ -264,16 +405,16 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
         dilation: Pair = (1, 1),
         groups: int = 1,
     ) -> Any:
-        if _supported(x, weight, bias, groups) and _fits(x.shape, weight.shape, stride, padding, dilation):
-            return conv2d(x, weight, bias, stride, padding, dilation, quick())
+        if _supported(x, weight, bias) and _fits(x.shape, weight.shape, stride, padding, dilation, groups):
+            return conv2d(x, weight, bias, stride, padding, dilation, groups, quick() and x.dtype == np.float32)
         return FORWARDS["conv2d"](xp, x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     @kernel("conv2d_input", backend)
     def input_gradient(
         x: Array, weight: Array, *, x_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Any:
-        if _supported(x, weight, None, groups):
-            out = conv2d_input(x, weight, x_size, stride, padding, dilation, quick())
+        if _supported(x, weight, None):
+            out = conv2d_input(x, weight, x_size, stride, padding, dilation, groups, quick() and x.dtype == np.float32)
             if out is not None:
                 return out
         return FORWARDS["conv2d_input"](
@@ -284,15 +425,21 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
     def weight_gradient(
         x: Array, y: Array, *, weight_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Any:
-        if _supported(x, y, None, groups) and _fits(x.shape, weight_size, stride, padding, dilation):
-            return conv2d_weight(x, y, weight_size, stride, padding, dilation, quick())
+        if _supported(x, y, None) and _fits(x.shape, weight_size, stride, padding, dilation, groups):
+            return conv2d_weight(
+                x, y, weight_size, stride, padding, dilation, groups, quick() and x.dtype == np.float32
+            )
         return FORWARDS["conv2d_weight"](
             xp, x, y, weight_size=weight_size, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
 
 
-def _fits(x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair) -> bool:
+def _fits(
+    x: tuple[int, ...], weight: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> bool:
     """Whether the arguments make sense; the declared forward says what is wrong otherwise."""
-    if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0 or x[1] != weight[1] or min(weight) < 1:
+    if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0 or min(weight) < 1 or groups < 1:
+        return False
+    if x[1] != weight[1] * groups or weight[0] % groups:
         return False
     return all(_out_size(x[2 + i], weight[2 + i], stride[i], padding[i], dilation[i]) >= 1 for i in (0, 1))

@@ -9,6 +9,9 @@ import numpy as np
 #: Below this many values np.add.at costs less than the detour.
 _FEW = 512
 
+#: Rows from this length on are added up as rows in a table much larger than them.
+_WIDE = 8
+
 
 def scatter_add(array: np.ndarray, index: Any, values: Any) -> None:
     """``array[index] += values`` in place, where an element that the index names twice gets both values.
@@ -28,15 +31,19 @@ def scatter_add(array: np.ndarray, index: Any, values: Any) -> None:
         array[index] += values  # slices, numbers and masks name every element once
         return
     values = np.asarray(values, array.dtype)
-    rows = _rows(array, items) if values.size >= _FEW and array.size <= 8 * values.size else None
+    width = int(np.prod(array.shape[len(items) :]))
+    most = array.size <= 8 * values.size  # most of the array is added to
+    rows = _rows(array, items) if values.size >= _FEW and (most or width >= _WIDE) else None
     if rows is None:
         _add_at(array, index, values)
-    else:
-        depth = len(items)
-        width = int(np.prod(array.shape[depth:]))
-        shape = rows.shape + array.shape[depth:]
-        block = np.broadcast_to(values, shape).reshape(rows.size, width)
+        return
+    block = np.broadcast_to(values, rows.shape + array.shape[len(items) :]).reshape(rows.size, width)
+    if most:
         array += _sum_rows(rows.ravel(), block, array.size // width).reshape(array.shape)
+    else:  # a few rows of a large table
+        named, numbers = np.unique(rows.ravel(), return_inverse=True)
+        where = np.unravel_index(named, array.shape[: len(items)])
+        array[where] += _sum_rows(numbers, block, named.size).reshape(named.size, *array.shape[len(items) :])
 
 
 def _add_at(array: np.ndarray, index: Any, values: np.ndarray) -> None:

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.special
 
 import chainrule as cr  # noqa: F401  (declares the ops)
 from chainrule.backends import (
@@ -17,7 +18,9 @@ from chainrule.backends import (
     cpu_matmul,
     cpu_pooling,
     cpu_recurrent,
+    cpu_rows,
     pool,
+    scatter,
 )
 from chainrule.backends.namespace import FORWARDS, KERNELS
 
@@ -31,11 +34,14 @@ def many_threads(monkeypatch):
     before = pool.get_num_threads()
     pool.set_num_threads(2)
     monkeypatch.setattr(cpu_convolution, "_WORTH", 0)
+    monkeypatch.setattr(cpu_convolution.depthwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_matmul, "_WORTH", 100)
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
     monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
     monkeypatch.setattr(cpu_pooling, "_BLOCK", 64)
     monkeypatch.setattr(cpu_recurrent, "_WORTH", 1)
+    monkeypatch.setattr(cpu_rows, "_WORTH", 1)
+    monkeypatch.setattr(cpu_rows, "_BLOCK", 100)
     yield
     pool.set_num_threads(before)
 
@@ -74,7 +80,7 @@ def check(name, args, kwargs, bound=None):
         pool.set_num_threads(threads)
         np.testing.assert_array_equal(run(*args, **kwargs), kept)
     pool.set_num_threads(2)
-    run(*[a * 2 + 1 if isinstance(a, np.ndarray) else a for a in args], **kwargs)
+    run(*[a * 2 + 1 if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in args], **kwargs)
     np.testing.assert_array_equal(first, kept)
     for a in args:
         assert not isinstance(a, np.ndarray) or not np.shares_memory(first, a)
@@ -105,7 +111,17 @@ CONVOLUTIONS = [
     ((1, 1, 1, 1), (1, 1, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((2, 8, 5, 5), (4, 8, 5, 5), (1, 1), (0, 0), (1, 1), 1),
     ((2, 4, 6, 5), (6, 2, 3, 3), (1, 1), (1, 1), (1, 1), 2),
+    ((2, 4, 6, 5), (6, 2, 3, 3), (2, 1), (1, 0), (1, 1), 2),
+    ((2, 9, 7, 8), (6, 3, 3, 2), (1, 1), (1, 1), (2, 3), 3),
+    ((2, 4, 6, 5), (8, 1, 3, 3), (2, 1), (1, 1), (1, 1), 4),
     ((2, 4, 6, 5), (4, 1, 3, 3), (2, 1), (1, 1), (1, 1), 4),
+    ((3, 5, 7, 70), (5, 1, 3, 3), (1, 1), (1, 1), (1, 1), 5),  # three blocks of columns, the last one narrower
+    ((3, 5, 9, 59), (5, 1, 2, 5), (2, 2), (2, 4), (1, 1), 5),
+    ((2, 3, 11, 70), (3, 1, 3, 3), (1, 1), (1, 2), (3, 2), 3),
+    ((2, 3, 11, 50), (3, 1, 3, 3), (3, 2), (0, 1), (2, 2), 3),
+    ((9, 3, 1, 30), (3, 1, 1, 5), (1, 1), (0, 2), (1, 1), 3),  # one-dimensional
+    ((2, 3, 4, 3), (3, 1, 2, 2), (1, 1), (4, 5), (1, 1), 3),  # windows that see nothing but the border
+    ((2, 3, 10, 10), (3, 1, 2, 2), (3, 3), (0, 0), (1, 1), 3),
     ((0, 3, 6, 5), (4, 3, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((1, 12, 40, 200), (4, 12, 5, 5), (1, 1), (2, 2), (1, 1), 1),  # one image takes several blocks
 ]
@@ -144,15 +160,42 @@ def test_convolution(case, block, dtype, monkeypatch):
     convolve(*case, dtype)
 
 
+HALVED = [
+    ((5, 32, 24, 24), (32, 32, 5, 5), (2, 2)),
+    ((7, 33, 25, 18), (34, 33, 5, 5), (2, 0)),
+    ((7, 32, 21, 27), (36, 32, 5, 5), (0, 4)),
+]
+EACH = [((5, 64, 24, 24), (80, 32, 3, 3), (1, 1)), ((7, 99, 13, 13), (96, 33, 3, 3), (0, 1))]
+
+
 @pytest.mark.parametrize("precise", [False, True])
-@pytest.mark.parametrize(("x", "weight", "padding"), WINOGRAD)
-def test_winograd(x, weight, padding, precise, monkeypatch):
+@pytest.mark.parametrize(
+    ("x", "weight", "padding", "stride", "how"),
+    [
+        *[(*case, (1, 1), "winograd") for case in WINOGRAD],
+        *[(*case, (2, 2), "halved") for case in HALVED],
+        *[(*case, (1, 1), "each") for case in EACH],
+    ],
+)
+def test_winograd(x, weight, padding, stride, how, precise, monkeypatch):
+    groups = x[1] // weight[1]
+    assert cpu_convolution.choose(x, weight, stride, padding, (1, 1), groups, True) == how
     used = []
     monkeypatch.setattr(cpu, "precise", precise)
     real = cpu_convolution.winograd.forward
     monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *args: used.append(1) or real(*args))
-    convolve(x, weight, (1, 1), padding, (1, 1), 1, np.float32, 3e-6 if precise else 2e-5)
+    convolve(x, weight, stride, padding, (1, 1), groups, np.float32, 3e-6 if precise else 2e-5)
     assert bool(used) is not precise
+
+
+def test_how_a_convolution_is_computed():
+    """The rows of the table that need no more than small images."""
+    plain = ((1, 1), (1, 1), (1, 1))
+    assert cpu_convolution.choose((2, 8, 9, 9), (8, 1, 3, 3), *plain, 8, True) == "depthwise"
+    assert cpu_convolution.choose((2, 8, 9, 9), (16, 1, 3, 3), *plain, 8, True) == "grouped"
+    assert cpu_convolution.choose((2, 3, 28, 28), (8, 3, 3, 3), *plain, 1, True) == "planar"
+    assert cpu_convolution.choose((2, 8, 9, 9), (8, 8, 1, 1), *plain, 1, True) == "rows"
+    assert cpu_convolution.choose((64, 64, 32, 32), (64, 64, 5, 5), (2, 2), (1, 1), (1, 1), 1, True) == "rows"
 
 
 def test_small_integers_convolve_exactly_when_precise(monkeypatch):
@@ -285,11 +328,70 @@ def test_linear():
     check("linear", (x, w, b), {})
 
 
+# ---- along rows -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 16), (7, 40), (40, 17), (3, 1000), (5, 10), (2, 20, 3)])
+def test_cross_entropy(shape, dtype):
+    rng = np.random.default_rng(8)
+    x = (rng.standard_normal(shape) * 30).astype(dtype)
+    places = (shape[0], *shape[2:])
+    target, g = rng.integers(0, shape[1], places), rng.standard_normal(places).astype(dtype)
+    for logits in (x, np.repeat(x, 2, -1)[..., ::2]):
+        check("class_cross_entropy", (logits, target), {})
+        check("class_cross_entropy_back", (logits, target, g), {})
+
+
+def test_cross_entropy_of_certain_classes():
+    x = np.zeros((4, 20), dtype=np.float32)
+    x[:, 3] = [0, 100, 1e30, -1e30]
+    target = np.full(4, 3)
+    for name, more in (("class_cross_entropy", ()), ("class_cross_entropy_back", (np.full(4, 1e3, np.float32),))):
+        got, wanted = getattr(XP, name)(x, target, *more), reference(name, x, target, *more)
+        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-20)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((9, 40), (1,)), ((2, 5, 17), (2,)), ((3, 4, 6, 5), (2, 3)), ((8, 40), (0,)), ((6, 5), (1,))]
+)
+def test_standardise(shape, axis, dtype):
+    rng = np.random.default_rng(9)
+    x, g = rng.standard_normal(shape) * 3 + 1, rng.standard_normal(shape).astype(dtype)
+    given = {"axis": axis, "eps": 1e-5}
+    for values in (x.astype(dtype), np.repeat(x.astype(dtype), 2, -1)[..., ::2]):
+        check("standardise", (values,), given)
+        check("standardise_back", (g, values, reference("standardise", values, **given)), given)
+    x[0] = 2.5  # rows without variance
+    np.testing.assert_allclose(
+        XP.standardise(x.astype(dtype), **given), reference("standardise", x.astype(dtype), **given), atol=3e-6
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("size", [3, 50])
+def test_rows_added_by_index(size, depth, dtype):
+    """Into an array that is much larger than what is added, and one that is not; rows named more than once."""
+    rng = np.random.default_rng(10)
+    array = rng.integers(-9, 10, (size,) * depth + (40, 12)[depth - 1 :]).astype(dtype)
+    index = tuple(rng.integers(-size, size, (5, 6)) for _ in range(depth))
+    values = rng.integers(-9, 10, (5, 6, *array.shape[depth:])).astype(dtype)
+    wanted = array.copy()
+    np.add.at(wanted, index, values)
+    scatter.scatter_add(array, index, values)
+    np.testing.assert_array_equal(array, wanted)
+    for wrong in (size, -size - 1):
+        with pytest.raises(IndexError, match="out of bounds"):
+            scatter.scatter_add(array, (np.where(index[0] == index[0].max(), wrong, index[0]), *index[1:]), values)
+
+
 # ---- elementwise ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", ["relu", "sigmoid"])
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "erf", "gelu"])
 @pytest.mark.parametrize("shape", [(3, 2, 5, 7), (2, 9, 41, 47), (8, 64, 52, 52)])
 def test_elementwise(name, shape, dtype):
     values = (np.random.default_rng(6).standard_normal(shape) * 20).astype(dtype)
@@ -300,6 +402,8 @@ def test_elementwise(name, shape, dtype):
 
 
 def test_elementwise_special_values():
+    wide = np.array([-np.inf, -1e30, -9, -0.0, 1e-30, 1e-3, 0.5, 4, 1e30, np.inf, np.nan], dtype=np.float32)
+    np.testing.assert_allclose(XP.erf(wide), scipy.special.erf(wide.astype(np.float64)), rtol=1e-6)
     for dtype in (np.float32, np.float64):
         x = np.tile(np.array([-np.inf, -1000, -80, -0.0, 0.0, 80, 1000, np.inf, np.nan], dtype=dtype), 5000)
         for name in ("relu", "sigmoid"):

@@ -92,14 +92,12 @@ def batch_norm(xp, x, weight=None, bias=None, *, eps=1e-5):
     return out, xp.reshape(mean, (-1,)), xp.reshape(var, (-1,))
 
 
-def _standardise_back(xp: Any, g: Any, x: Any, out: Any, axis: tuple[int, ...], eps: float) -> Any:
-    rstd = xp.rsqrt(xp.var(x, axis=axis, correction=0, keepdims=True) + eps)
-    along = xp.mean(g * out, axis=axis, keepdims=True)
-    return rstd * (g - xp.mean(g, axis=axis, keepdims=True) - out * along)
+def _rstd(xp: Any, x: Any, axis: tuple[int, ...], eps: float) -> Any:
+    return xp.rsqrt(xp.var(x, axis=axis, correction=0, keepdims=True) + eps)
 
 
 @op(
-    vjp={"x": _standardise_back},
+    vjp={"x": lambda xp, g, x, out, axis, eps: xp.standardise_back(g, x, out, axis=axis, eps=eps)},
     check=Samples(
         lambda rng: [
             Sample((normal(rng, 2, 3, 4),), {"axis": (2,), "eps": 1e-3}),
@@ -116,3 +114,38 @@ def standardise(xp, x, *, axis, eps):
     variance = xp.mean(out * out, axis=axis, keepdims=True)
     out *= xp.reciprocal(xp.sqrt(variance + eps))
     return out
+
+
+def _back_y(xp: Any, g: Any, y: Any, out: Any, axis: tuple[int, ...], eps: float) -> Any:
+    """By way of ``1 / sqrt(variance + eps)``, which is a factor of the result."""
+    centred, variance = y - xp.mean(y, axis=axis, keepdims=True), xp.var(y, axis=axis, correction=0, keepdims=True)
+    return centred * (xp.mean(g * out, axis=axis, keepdims=True) / (variance + eps) * -1.0)
+
+
+def _back_z(xp: Any, g: Any, x: Any, y: Any, z: Any, axis: tuple[int, ...], eps: float) -> Any:
+    both = g * xp.mean(x * z, axis=axis, keepdims=True) + x * xp.mean(g * z, axis=axis, keepdims=True)
+    return -_rstd(xp, y, axis, eps) * both
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, y, z, axis, eps: xp.standardise_back(g, y, z, axis=axis, eps=eps),
+        "y": _back_y,
+        "z": _back_z,
+    },
+    check=Samples(
+        lambda rng: [
+            Sample((normal(rng, 2, 3, 4), normal(rng, 2, 3, 4), normal(rng, 2, 3, 4)), {"axis": axis, "eps": 1e-3})
+            for axis in ((2,), (1, 2))
+        ],
+        reference=lambda x, y, z, axis, eps: (
+            (x - x.mean(axis, keepdims=True) - z * (x * z).mean(axis, keepdims=True))
+            / np.sqrt(y.var(axis, keepdims=True) + eps)
+        ),
+        atol=1e-5,
+    ),
+)
+def standardise_back(xp, x, y, z, *, axis, eps):
+    """The gradient of :func:`standardise` for its argument ``y``, from the gradient ``x`` of its result ``z``."""
+    along = xp.mean(x * z, axis=axis, keepdims=True)
+    return _rstd(xp, y, axis, eps) * (x - xp.mean(x, axis=axis, keepdims=True) - z * along)
