@@ -30,6 +30,7 @@ from chainrule.autograd.modes import is_grad_enabled as is_grad_enabled
 from chainrule.autograd.modes import no_grad as no_grad
 from chainrule.autograd.modes import set_grad_enabled as set_grad_enabled
 from chainrule.autograd.tensor import Tensor as Tensor
+from chainrule.autograd.variable import Variable as Variable
 
 if _TYPE_CHECKING:
     from chainrule.autograd import functional as functional

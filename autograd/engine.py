@@ -8,6 +8,7 @@ as for real numbers, and the rule of a holomorphic function is its derivative. W
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -74,6 +75,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -86,6 +88,7 @@ def grad(
         grad_outputs: the gradient of each output; None stands for 1 and is allowed for single elements.
         retain_graph: keep what the graph saved (default: ``create_graph``).
         create_graph: record the backward pass, so that the result can be differentiated again.
+        only_inputs: an old argument, ignored with a warning where it is False: no other ``.grad`` is ever touched.
         allow_unused: give None for an input that the outputs do not depend on, instead of an error.
         is_grads_batched: the first dimension of each grad_output runs over several gradients, pulled back at once.
         materialize_grads: give zeros for such an input.
@@ -100,6 +103,9 @@ def grad(
         >>> cr.autograd.grad(dx, x)
         (tensor([12.]),)
     """
+    if not only_inputs:
+        text = "grad: only_inputs is deprecated and ignored: only gradients of the inputs are computed"
+        warnings.warn(text, FutureWarning, stacklevel=2)
     roots = [edge_tensor(t) if isinstance(t, GradientEdge) else t for t in _list(outputs)]
     wanted = _list(inputs)
     if grad_outputs is None or isinstance(grad_outputs, Tensor):
@@ -245,7 +251,7 @@ def _run(
     """
     order = _order(grads)
     needed = None if targets is None else _restrict(order, targets)
-    check = None if ordinary.everywhere else checker.backward  # anomaly mode
+    check = None if ordinary.everywhere else checker.of_pass()  # anomaly mode, a profiler
     record = create_graph if record is None else record
     if not create_graph and check is None:
         # rules on arrays record nothing; hooks, which could, are called under the context by themselves
@@ -254,7 +260,7 @@ def _run(
         captured = _walk(
             grads, order, needed, frozenset(targets or ()), retain_graph, create_graph, accumulate, check
         )
-    if check is not None:
+    if check is not None and checker.end_of_pass is not None:
         checker.end_of_pass()
     return captured
 

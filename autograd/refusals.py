@@ -184,6 +184,37 @@ _GROUPS: list[tuple[str, str, str]] = [
     ("Tensor", "as_subclass", "tensors have no subclasses; wrap the tensor in a class of your own"),
     ("Tensor", "index", "it takes the dimension objects of functorch; use x[...] or index_select"),
     ("Tensor", "to_padded_tensor", "there are no nested tensors; use nn.utils.rnn.pad_sequence"),
+    (
+        "utils.data",
+        """
+        DFIterDataPipe DataChunk IterDataPipe MapDataPipe argument_validation functional_datapipe
+        guaranteed_datapipes_determinism non_deterministic runtime_validation runtime_validation_disabled
+        """,
+        "PyTorch has stopped work on data pipes; write a Dataset or an IterableDataset",
+    ),
+    (
+        "utils.data",
+        "DistributedSampler",
+        "there is no training over several processes; use RandomSampler, or a Sampler of your own",
+    ),
+    (
+        "distributions",
+        """
+        ContinuousBernoulli FisherSnedecor GeneralizedPareto InverseGamma Kumaraswamy LKJCholesky LogisticNormal
+        LowRankMultivariateNormal MixtureSameFamily NegativeBinomial Pareto RelaxedBernoulli RelaxedOneHotCategorical
+        VonMises Weibull Wishart
+        """,
+        "it is not written yet; derive from Distribution, or transform another one with TransformedDistribution",
+    ),
+    (
+        "distributions",
+        """
+        CatTransform CorrCholeskyTransform CumulativeDistributionTransform IndependentTransform LowerCholeskyTransform
+        PositiveDefiniteTransform ReshapeTransform SoftmaxTransform StackTransform StickBreakingTransform biject_to
+        transform_to
+        """,
+        "it is not written yet; derive from Transform",
+    ),
     ("", "symeig", "PyTorch has removed it; use linalg.eigh"),
     ("", "eig", "PyTorch has removed it; use linalg.eig"),
 ]  # fmt: skip

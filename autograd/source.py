@@ -221,7 +221,8 @@ def _half(op: Op) -> list[str]:
     """Arithmetic on 2-byte floats runs in float32 where the backend wants it, and is rounded once."""
     if not op.arithmetic or not op.rules or op.view:
         return []
-    first = f"a_{op.parameters[0]}" if op.parameters else f"a_{op.variadic}[0]"
+    required = [p for p in op.parameters if p not in op.optional]
+    first = f"a_{required[0]}" if required else f"a_{op.variadic}[0]"
     dtype = "dtype" if op.harmonise and len(op.parameters) > 1 and not op.floating else f"{first}.dtype"
     tensors = ", ".join([*(local_name(p) for p in op.parameters), *([f"*{op.variadic}"] if op.variadic else [])])
     attributes = "".join(f", {a}={a}" for a in op.attributes)

@@ -373,7 +373,7 @@ def batched_grad(
     missing: list[bool] = []
 
     def pull(*one: Tensor) -> tuple[Tensor, ...]:
-        found = engine.grad(roots, wanted, one, retain, create_graph, unused, False, zeros)
+        found = engine.grad(roots, wanted, one, retain, create_graph, allow_unused=unused, materialize_grads=zeros)
         missing[:] = [g is None for g in found]
         return tuple([g for g in found if g is not None])
 

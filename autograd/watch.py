@@ -1,10 +1,12 @@
-"""What happens to a recorded operation while something watches: hooks on what is saved, locations, anomaly mode.
+"""What happens to a recorded operation while something watches: hooks on what is saved, locations, anomaly mode,
+a profiler.
 
 The generated functions call :func:`watch` only where ``ordinary.everywhere`` is False.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from chainrule.autograd import runtime
@@ -12,7 +14,7 @@ from chainrule.autograd.modes import mode
 
 
 class Checker:
-    """Set ``forward`` and ``backward`` to look at values (anomaly mode)."""
+    """Set ``forward`` and ``backward`` to look at values (anomaly mode), ``around`` to time nodes (the profiler)."""
 
     #: forward(node, inputs, outputs)
     forward: Any = None
@@ -20,6 +22,22 @@ class Checker:
     backward: Any = None
     #: called at the end of each backward pass
     end_of_pass: Any = None
+    #: around(node, run, arguments) -> run(*arguments), the node's results
+    around: Any = None
+
+    def of_pass(self) -> Any:
+        """What runs the nodes of a backward pass in place of ``node.run``; None where nothing does."""
+        if self.around is None:
+            return self.backward
+        return functools.partial(_around, self.around, self.backward)
+
+
+def _around(around: Any, backward: Any, node: Any, g: Any, needed: Any, taped: bool) -> tuple[Any, ...]:
+    if backward is not None:
+        results: tuple[Any, ...] = around(node, backward, (node, g, needed, taped))
+    else:
+        results = around(node, node.run_taped if taped else node.run, (g, needed))
+    return results
 
 
 checker = Checker()

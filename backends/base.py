@@ -79,6 +79,9 @@ class Backend:
         """Bytes in use and reserved by the backend's allocator, where it knows them."""
         return {}
 
+    def empty_cache(self) -> None:
+        """Give the memory that is kept for later use back, where the allocator keeps any."""
+
     def device_context(self, index: int) -> contextlib.AbstractContextManager[Any]:
         """A context in which new arrays are made on device ``index``."""
         return contextlib.nullcontext()

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends import (
+    cpu_attention,
     cpu_convolution,
     cpu_elementwise,
     cpu_matmul,
     cpu_pooling,
+    cpu_recurrent,
     cpu_rows,
     pool,
     runtime,
@@ -43,6 +45,8 @@ class NumpyBackend(Backend):
         cpu_convolution.register(self, lambda: not precise)
         cpu_pooling.register(self)
         cpu_matmul.register(self)
+        cpu_recurrent.register(self)
+        cpu_attention.register(self)
         cpu_rows.register(self)
         special.register(self)
         cpu_elementwise.register(self)

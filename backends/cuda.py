@@ -140,6 +140,9 @@ class CupyBackend(Backend):
         pool = self.module.get_default_memory_pool()
         return {"allocated": int(pool.used_bytes()), "reserved": int(pool.total_bytes())}
 
+    def empty_cache(self) -> None:
+        self.module.get_default_memory_pool().free_all_blocks()
+
     def device_context(self, index: int) -> contextlib.AbstractContextManager[Any]:
         return self.module.cuda.Device(index)
 

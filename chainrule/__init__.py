@@ -81,11 +81,13 @@ from chainrule.backends.pool import set_num_threads as set_num_threads
 from chainrule.version import __version__ as __version__
 
 if _TYPE_CHECKING:
+    from chainrule import accelerator as accelerator
     from chainrule import array_api as array_api
     from chainrule import distributions as distributions
     from chainrule import estimators as estimators
     from chainrule import func as func
     from chainrule import metrics as metrics
+    from chainrule import profiler as profiler
     from chainrule import training as training
     from chainrule import vision as vision
     from chainrule.autograd.drawing import draw as draw
@@ -94,6 +96,7 @@ if _TYPE_CHECKING:
     from chainrule.autograd.vmap import vmap as vmap
     from chainrule.autograd.why import why_no_grad as why_no_grad
     from chainrule.model_summary import summary as summary
+    from chainrule.profiler import why_slow as why_slow
     from chainrule.saving import load as load
     from chainrule.saving import save as save
     from chainrule.training import seed_everything as seed_everything
@@ -108,10 +111,11 @@ _refusals.refuse_methods(Tensor)
 
 #: what many programs never use is imported when it is first named: modules, and names with their modules
 _LATER = {
-    **dict.fromkeys("array_api distributions estimators func metrics training vision".split(), ""),
+    **dict.fromkeys("array_api distributions estimators func metrics profiler training vision".split(), ""),
+    **dict.fromkeys("accelerator array_api distributions estimators func metrics training vision".split(), ""),
     "draw": "autograd.drawing", "draw_text": "autograd.drawing", "explain": "autograd.explain", "load": "saving",
     "save": "saving", "seed_everything": "training", "summary": "model_summary", "vmap": "autograd.vmap",
-    "why_no_grad": "autograd.why",
+    "why_no_grad": "autograd.why", "why_slow": "profiler",
 }  # fmt: skip
 
 

@@ -11,6 +11,10 @@ from chainrule.nn import hooks as _hooks
 Hook = Callable[..., Any]
 
 
+def _flagged(hook: Any, with_kwargs: bool, always_call: bool = False) -> Any:
+    return _hooks.Flagged(hook, with_kwargs, always_call) if with_kwargs or always_call else hook
+
+
 def _add(hooks: HookDict, hook: Any, prepend: bool = False) -> RemovableHandle:
     handle = RemovableHandle(hooks)
     hooks[handle.id] = hook
@@ -46,7 +50,7 @@ class Hookable:
 
         With ``with_kwargs`` it is ``hook(module, args, kwargs)``, which returns None or ``(args, kwargs)``.
         """
-        return _add(self._call_hooks("_forward_pre_hooks"), (hook, with_kwargs), prepend)
+        return _add(self._call_hooks("_forward_pre_hooks"), _flagged(hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
@@ -56,7 +60,7 @@ class Hookable:
         With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``; with ``always_call`` it is called, and its
         result ignored, after a forward that raised too.
         """
-        return _add(self._call_hooks("_forward_hooks"), (hook, with_kwargs, always_call), prepend)
+        return _add(self._call_hooks("_forward_hooks"), _flagged(hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_output)`` once the gradients of a call's outputs are known.
@@ -114,7 +118,7 @@ def _add_everywhere(name: str, hook: Any) -> RemovableHandle:
 
 def register_module_forward_pre_hook(hook: Hook) -> RemovableHandle:
     """:meth:`Module.register_forward_pre_hook` for all modules that there are and will be."""
-    return _add_everywhere("_forward_pre_hooks", (hook, False))
+    return _add_everywhere("_forward_pre_hooks", hook)
 
 
 def register_module_forward_hook(
@@ -131,7 +135,7 @@ def register_module_forward_hook(
         Tanh
         Sequential
     """
-    return _add_everywhere("_forward_hooks", (hook, with_kwargs, always_call))
+    return _add_everywhere("_forward_hooks", _flagged(hook, with_kwargs, always_call))
 
 
 def register_module_full_backward_pre_hook(hook: Hook) -> RemovableHandle:

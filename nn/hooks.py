@@ -49,16 +49,31 @@ def call(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         stack.pop()
 
 
+class Flagged:
+    """A hook that was registered with ``with_kwargs`` or ``always_call``; any other stands in its dict as it is."""
+
+    def __init__(self, hook: Any, with_kwargs: bool, always_call: bool) -> None:
+        self.hook, self.with_kwargs, self.always_call = hook, with_kwargs, always_call
+
+
 def _hooks(module: Module, name: str) -> list[tuple[int, Any]]:
     """The hooks of all modules, then this module's, with their numbers."""
     return [*EVERYWHERE[name].items(), *getattr(module, name).items()]
+
+
+def _flagged_hooks(module: Module, name: str) -> list[tuple[int, Any, bool, bool]]:
+    """The same, with whether each takes keyword arguments and whether it is called after an error too."""
+    return [
+        (number, h.hook, h.with_kwargs, h.always_call) if isinstance(h, Flagged) else (number, h, False, False)
+        for number, h in _hooks(module, name)
+    ]
 
 
 def _call_hooked(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     done: set[int] = set()  # numbers of the forward hooks that have run
     output = None
     try:
-        for _, (hook, with_kwargs) in _hooks(module, "_forward_pre_hooks"):
+        for _, hook, with_kwargs, _ in _flagged_hooks(module, "_forward_pre_hooks"):
             changed = hook(module, args, kwargs) if with_kwargs else hook(module, args)
             if changed is None:
                 continue
@@ -75,7 +90,7 @@ def _call_hooked(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         if backward is not None:
             args = backward.watch_inputs(args)
         output = module.forward(*args, **kwargs)
-        for number, (hook, with_kwargs, _) in _hooks(module, "_forward_hooks"):
+        for number, hook, with_kwargs, _ in _flagged_hooks(module, "_forward_hooks"):
             done.add(number)
             changed = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
             if changed is not None:
@@ -86,7 +101,7 @@ def _call_hooked(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         return output
     except Exception:
         # hooks with always_call=True run even so; what they return is of no use, and the first error is the one to see
-        for number, (hook, with_kwargs, always) in _hooks(module, "_forward_hooks"):
+        for number, hook, with_kwargs, always in _flagged_hooks(module, "_forward_hooks"):
             if always and number not in done:
                 try:
                     _ = hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)

@@ -46,7 +46,7 @@ class LazyModuleMixin(Module):
             try:
                 self._infer_parameters(args, kwargs)
             except Exception as error:
-                add_path(error, self)
+                add_path(error, self, args)
                 raise
         return Module.__call__(self, *args, **kwargs)
 

@@ -65,7 +65,7 @@ class Module(Hookable, Stateful, Convertible):
                 return _hooks.call(self, args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
-            add_path(error, self)
+            add_path(error, self, args)
             raise
 
     # ---- attributes -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule import backends
 from chainrule.backends import cuda
 
@@ -221,3 +222,22 @@ def test_the_list_of_cupys_names_is_that_of_the_installed_cupy():
 
     if script.collect()["cupy"] == names()["cupy"]:
         assert script.collect() == names()
+
+
+def test_the_first_lines_of_a_script_choose_the_accelerator():
+    device = cr.accelerator.current_accelerator().type if cr.accelerator.is_available() else "cpu"
+    assert device == ("cuda" if cr.cuda.is_available() else "cpu")
+    assert cr.accelerator.device_count() == cr.cuda.device_count()
+    if device == "cpu":
+        assert cr.accelerator.current_accelerator() is None
+        with pytest.raises(RuntimeError, match="CUDA is not available"):
+            cr.accelerator.synchronize()
+
+
+def test_what_scripts_call_on_cuda_does_nothing_without_one():
+    cr.manual_seed(3)
+    if not cr.cuda.is_available():
+        cr.cuda.manual_seed(1)
+        cr.cuda.manual_seed_all(1)
+        assert cr.initial_seed() == 3
+    cr.cuda.empty_cache()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.special
@@ -10,10 +12,12 @@ import chainrule as cr  # noqa: F401  (declares the ops)
 from chainrule.backends import (
     backend_for,
     cpu,
+    cpu_attention,
     cpu_convolution,
     cpu_elementwise,
     cpu_matmul,
     cpu_pooling,
+    cpu_recurrent,
     cpu_rows,
     pool,
     scatter,
@@ -35,6 +39,7 @@ def many_threads(monkeypatch):
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
     monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
     monkeypatch.setattr(cpu_pooling, "_BLOCK", 64)
+    monkeypatch.setattr(cpu_recurrent, "_WORTH", 1)
     monkeypatch.setattr(cpu_rows, "_WORTH", 1)
     monkeypatch.setattr(cpu_rows, "_BLOCK", 100)
     yield
@@ -434,3 +439,122 @@ def test_bias_gradients(shape, dtype):
             close(XP.sum(rows, axis=axis), rows.astype(np.float64).sum(0), dtype, 1e-5)
         assert XP.sum(rows, axis=0, keepdims=True).shape == (1, shape[1])
     assert cpu_elementwise.column_sums(np.zeros((70000, 2), dtype=np.int64)) is None
+
+
+# ---- recurrent layers -----------------------------------------------------------------------------------------------
+
+
+def several(name, args, kwargs, bound):
+    """As `check`, for ops with several results."""
+    dtype = args[0].dtype
+    wanted = reference(name, *[None if a is None else a.astype(np.float64) for a in args], **kwargs)
+    first = getattr(XP, name)(*args, **kwargs)
+    kept = [y.copy() for y in first]
+    assert len(first) == len(wanted)
+    for got, exact in zip(first, wanted, strict=True):
+        close(got, exact, dtype, bound)
+        assert not any(a is not None and np.shares_memory(got, a) for a in args)
+    for threads in (1, 3):
+        pool.set_num_threads(threads)
+        for got, before in zip(getattr(XP, name)(*args, **kwargs), kept, strict=True):
+            np.testing.assert_array_equal(got, before)
+    pool.set_num_threads(2)
+    getattr(XP, name)(*[None if a is None else a * 2 + 1 for a in args], **kwargs)
+    for got, before in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(got, before)
+    return first
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize(("steps", "rows", "features", "hidden"), [(1, 2, 1, 8), (2, 3, 4, 5), (7, 2, 3, 9)])
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_whole_sequences(kind, steps, rows, features, hidden, biased, reverse, dtype):
+    rng = np.random.default_rng(8)
+    gates, states = {"lstm": (4, 2), "gru": (3, 1)}[kind]
+    biases = biased * (1 if kind == "lstm" else 2)
+    shapes = [(rows, hidden)] * states + [(gates * hidden, features), (gates * hidden, hidden)]
+    shapes += [(gates * hidden,)] * biases
+    x = rng.standard_normal((rows, steps, features)).transpose(1, 0, 2)  # as from batch_first
+    tensors = [a.astype(dtype, order="K") for a in (x, *(rng.standard_normal(s) for s in shapes))]
+    bound = 2e-6 if dtype == np.float32 else 1e-13
+    out, *inner = several(f"{kind}_sequence", tensors, {"reverse": reverse}, bound)
+    gradients = [rng.standard_normal(y.shape).astype(dtype) for y in (out, *inner)]
+    saved = [*tensors[:5], *inner] if kind == "lstm" else [x.astype(dtype), *tensors[2:4], *inner]
+    ones = np.broadcast_to(np.asarray(1, dtype=dtype), out.shape)  # of a sum
+    for given in (gradients, [*gradients[:2], None], [None, gradients[1], None], [ones, None, None]):
+        several(f"{kind}_sequence_back", [*saved, *given], {"reverse": reverse}, 10 * bound)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_saturated_gates(kind):
+    """Where every gate is at an end of its range nothing is lost but what its width cannot hold."""
+    rows = {"lstm": 8, "gru": 6}[kind]
+    for value in (-200.0, 200.0):
+        state = [np.full((1, 2), 0.5, dtype=np.float32)] * (2 if kind == "lstm" else 1)
+        weights = [np.full((rows, 1), value, dtype=np.float32), np.zeros((rows, 2), dtype=np.float32)]
+        args = [np.ones((2, 1, 1), dtype=np.float32), *state, *weights]
+        results = getattr(XP, f"{kind}_sequence")(*args, reverse=False)
+        for got, wanted in zip(results, reference(f"{kind}_sequence", *args, reverse=False), strict=True):
+            np.testing.assert_allclose(got, wanted, atol=1e-7)
+
+
+# ---- attention ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("masked", ["no", "causal", "bools", "bools of all", "numbers", "padding"])
+@pytest.mark.parametrize(
+    ("lead", "queries", "keys"), [((), 1, 1), ((3,), 5, 9), ((2, 3), 17, 17), ((2, 1), 40, 11), ((5,), 8, 64)]
+)
+def test_attention(lead, queries, keys, masked, dtype, monkeypatch):
+    """With blocks of 8 queries and keys, and a row that sees nothing where there is a mask."""
+    for name, value in (("_LENGTH", 8), ("_BLOCK", 128), ("_WORTH", 1)):
+        monkeypatch.setattr(cpu_attention, name, value)
+    rng = np.random.default_rng(9)
+    q, k, v = (
+        np.swapaxes(rng.standard_normal((*lead, width, n)), -1, -2).astype(dtype, order="K")
+        for n, width in ((queries, 6), (keys, 6), (keys, 4))
+    )
+    shape = {"bools": (queries, keys), "padding": (*[1] * bool(lead), 1, keys)}.get(masked, (*lead, queries, keys))
+    mask = rng.random(shape) > 0.4
+    mask[..., :1, : keys // 2 + 1] = False
+    if masked in ("bools", "bools of all"):
+        mask[..., :1, :] = False
+    if masked == "numbers":
+        mask = np.where(mask, rng.standard_normal(shape), -np.inf).astype(dtype)
+    mask = None if masked in ("no", "causal") else mask
+    attributes = {"scale": 3.0, "causal": masked == "causal"}
+    bound = 1e-5 if dtype == np.float32 else 1e-13
+    exact = [
+        None if mask is None or mask.dtype == bool else mask.astype(np.float64),
+        *(a.astype(float) for a in (q, k, v)),
+    ]
+    exact[0] = mask if exact[0] is None else exact[0]
+    wanted = reference("attention", *exact, **attributes)
+    gradients = [rng.standard_normal(y.shape) for y in wanted]
+    wanted_back = reference("attention_back", *exact[1:], *wanted, *gradients, exact[0], **attributes)
+    kept = None
+    for threads in (1, 2, 3):
+        pool.set_num_threads(threads)
+        got = XP.attention(mask, q, k, v, **attributes)
+        given = [g.astype(dtype) for g in gradients]
+        got_back = XP.attention_back(q, k, v, *got, *given, mask, **attributes)
+        for a, b in zip((*got, *got_back), (*wanted, *wanted_back), strict=True):
+            close(a, b, dtype, bound)
+        kept = kept or (*got, *got_back)
+        for a, b in zip((*got, *got_back), kept, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_attention_memory_is_linear():
+    """A sequence whose scores would take 256 MB; the blocks take a few."""
+    q = np.random.default_rng(10).standard_normal((1, 8192, 4)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        out, total = XP.attention(None, q, q, q, scale=0.5, causal=True)
+        XP.attention_back(q, q, q, out, total, q, total, None, scale=0.5, causal=True)
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()

@@ -314,6 +314,7 @@ def test_weighted_sampler():
         (lambda: random_split(range(5), [2, 2]), ValueError, "must add up to the 5 samples"),
         (lambda: random_split(range(5), [6, -1]), ValueError, "must not be negative"),
         (lambda: RandomSampler(range(3), num_samples=0), ValueError, "num_samples"),
+        (lambda: DataLoader([], shuffle=True), ValueError, "the data set is empty"),
         (lambda: default_collate([cr.ones(2), cr.ones(3)]), RuntimeError, r"same shape, got \[\(2,\), \(3,\)\]"),
         (lambda: default_collate([(1, 2), (1,)]), RuntimeError, r"same number of parts, got \[1, 2\]"),
         (lambda: default_collate([object()]), TypeError, "got object"),

@@ -971,3 +971,16 @@ def test_the_order_of_seeds_does_not_matter(order):
     seeds = [cr.ones(3, dtype=cr.float64), None, None]
     backward([parts[i] for i in order], [seeds[i] for i in order])
     assert x.grad.tolist() == [5.0, 6.0, 8.0]
+
+
+def test_grad_takes_its_arguments_in_pytorchs_order():
+    """Gradient penalties are written with only_inputs=True, and some call by position."""
+    x = cr.ones(2, requires_grad=True)
+    unused = cr.ones(2, requires_grad=True)
+    seed = cr.ones(2)
+    assert cr.autograd.grad(x * 3, x, grad_outputs=seed, only_inputs=True)[0].tolist() == [3.0, 3.0]
+    with pytest.raises(RuntimeError, match="unused|not used|does not depend"):
+        cr.autograd.grad(x * 3, unused, seed, True, True, True)
+    assert cr.autograd.grad(x * 3, unused, seed, True, True, True, True) == (None,)
+    with pytest.warns(FutureWarning, match="only_inputs is deprecated and ignored"):
+        cr.autograd.grad(x * 3, x, seed, only_inputs=False)

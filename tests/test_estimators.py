@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 import chainrule as cr
 from chainrule import estimators as ours
@@ -28,11 +28,23 @@ from chainrule import estimators as ours
 on_cpu = pytest.mark.skipif(cr.get_default_device().type != "cpu", reason="once is enough")
 
 
+# small networks, for speed: `test_check_estimator_of_what_is_the_default` has the others
+CHECKS = parametrize_with_checks([ours.MLPClassifier((20,), max_iter=100), ours.MLPRegressor((20,), max_iter=100)]).mark
+
+
 @on_cpu
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([ours.MLPClassifier((20,), max_iter=100), ours.MLPRegressor((20,), max_iter=100)])
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)  # older versions give a generator
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
+
+
+@on_cpu
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("estimator", [ours.MLPClassifier(), ours.MLPRegressor()], ids=["classifier", "regressor"])
+def test_check_estimator_of_what_is_the_default(estimator):
+    check_estimator(estimator)
 
 
 X_two, y_two = make_classification(120, 6, n_informative=4, random_state=0)

@@ -285,3 +285,15 @@ def test_an_ellipsis_that_stands_for_nothing_separates_nothing():
 def test_index_put_takes_no_values_with_more_dimensions():
     with pytest.raises(RuntimeError, match=r"values of shape \(1, 2, 3\) have more dimensions .* 2; reshape"):
         cr.zeros(2, 3).index_put((cr.tensor([0, 1]),), cr.ones(1, 2, 3))
+
+
+def test_a_range_picks_elements_as_a_list_does():
+    """``-log_probs[range(n), target].mean()`` stands in PyTorch's first tutorial."""
+    x = cr.arange(6.0).reshape(2, 3).requires_grad_()
+    picked = x[range(2), cr.tensor([2, 0])]
+    assert picked.tolist() == [2.0, 3.0]
+    picked.sum().backward()
+    assert x.grad.tolist() == [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    y = x.detach().clone()
+    y[range(1, -1, -1)] = cr.zeros(2, 3)
+    assert y[range(0)].shape == (0, 3) and y.sum().item() == 0.0

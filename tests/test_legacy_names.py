@@ -92,3 +92,16 @@ def test_flatten_of_one_dimension_is_the_tensor_itself():
     x = cr.ones(3)
     assert x.flatten() is x
     assert cr.ones(2, 3).flatten(1).shape == (2, 3)
+
+
+def test_variable_of_old_scripts_is_a_tensor():
+    data = cr.ones(2)
+    x = cr.autograd.Variable(data, requires_grad=True)
+    (x * 3).sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+    assert isinstance(x, cr.autograd.Variable) and isinstance(x, cr.Tensor)
+    assert not isinstance(1.0, cr.autograd.Variable) and not data.requires_grad
+    x.data[0] = 5.0
+    assert data.tolist() == [5.0, 1.0]
+    with pytest.raises(TypeError, match="Variable: data must be a Tensor, got list"):
+        cr.autograd.Variable([1.0])

@@ -478,6 +478,29 @@ def test_error_names_path_and_layer():
     assert "(2, 16)" in message and "(3, 8)" in message
 
 
+@pytest.mark.parametrize("recording", [True, False])
+def test_error_names_what_fed_the_layer(recording):
+    inner = nn.Sequential(nn.Linear(4, 2))
+    with cr.set_grad_enabled(recording), pytest.raises(RuntimeError, match=r"; Sequential\.1 \(ReLU\(\)\) fed it$"):
+        nn.Sequential(nn.Linear(2, 3), nn.ReLU(), inner)(cr.ones(1, 2))
+
+
+def test_error_names_what_fed_the_layer_outside_sequential():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(1, 2, 3))
+            self.head = nn.Linear(7, 2)
+
+        def forward(self, x):
+            return self.head(self.body(x).relu().flatten(1))
+
+    with pytest.raises(RuntimeError, match=r"; reshape fed it, after Model\.body\.0$"):
+        Model()(cr.ones(1, 1, 5, 5))
+    with cr.no_grad(), pytest.raises(RuntimeError, match=r"got input of shape \(1, 18\)$"):
+        Model()(cr.ones(1, 1, 5, 5))
+
+
 def test_error_of_one_layer():
     with pytest.raises(RuntimeError, match=r"^Linear\(in_features=4, out_features=2, bias=True\): linear: "):
         nn.Linear(4, 2)(cr.ones(3))

@@ -179,3 +179,23 @@ def test_pruning_on_the_device():
     assert int((layer.weight_orig.grad == 0).sum()) == 6
     nn.utils.prune.remove(layer, "weight")
     assert int((layer.weight == 0).sum()) == 6 and isinstance(layer.weight, nn.Parameter)
+
+
+def test_hooks_stand_in_their_dict_as_they_were_given():
+    """Scripts look for their hook among a module's, as the pruning tutorial does."""
+    layer = nn.Linear(3, 2)
+    pruning = nn.utils.prune.l1_unstructured(layer, "weight", 1)
+    assert [type(hook).__name__ for hook in pruning._forward_pre_hooks.values()] == ["L1Unstructured"]
+    seen = []
+
+    def plain(module, args, output):
+        seen.append("plain")
+
+    def with_names(module, args, kwargs, output):
+        seen.append(sorted(kwargs))
+
+    layer.register_forward_hook(plain)
+    layer.register_forward_hook(with_names, with_kwargs=True)
+    assert next(iter(layer._forward_hooks.values())) is plain
+    layer(input=cr.ones(1, 3))
+    assert seen == ["plain", ["input"]]

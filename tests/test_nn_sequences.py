@@ -255,21 +255,22 @@ def test_dropout_between_layers():
     assert cr.equal(lstm(x)[0], lstm(x * 2)[0]) and not cr.equal(lstm(x)[0], kept)
 
 
-def test_the_input_projection_of_a_sequence_is_one_product():
-    """However long it is; each step has one product more."""
+@pytest.mark.parametrize(("kind", "expected"), [("LSTM", [1, 1]), ("GRU", [1, 1]), ("RNN", [5, 10])])
+def test_a_whole_sequence_is_one_node(kind, expected):
+    """However long it is; a plain RNN has one product for all inputs, and one more for each step."""
     counts = []
     for steps in (4, 9):
-        out, _ = nn.LSTM(3, 4)(cr.randn(steps, 2, 3))
-        seen, waiting, products = set(), [out.grad_fn], 0
+        out, _ = getattr(nn, kind)(3, 4)(cr.randn(steps, 2, 3))
+        seen, waiting, nodes = set(), [out.grad_fn], 0
         while waiting:
             node = waiting.pop()
             if node is None or id(node) in seen:
                 continue
             seen.add(id(node))
-            products += "Linear" in node.name() or "Matmul" in node.name()
+            nodes += any(name in node.name() for name in ("Linear", "Matmul", "Lstm", "Gru"))
             waiting += [parent for parent, _ in node.next_functions]
-        counts.append(products)
-    assert counts == [5, 10]
+        counts.append(nodes)
+    assert counts == expected
 
 
 def test_packed_sequences_do_not_see_padding():

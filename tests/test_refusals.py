@@ -10,7 +10,7 @@ from chainrule.autograd import refusals
 pytestmark = pytest.mark.host
 PLACES = {
     "": cr, "nn.Module": cr.nn.Module(), "nn": cr.nn, "nn.functional": cr.nn.functional, "fft": cr.fft,
-    "linalg": cr.linalg, "special": cr.special,
+    "linalg": cr.linalg, "special": cr.special, "utils.data": cr.utils.data, "distributions": cr.distributions,
 }  # fmt: skip
 
 

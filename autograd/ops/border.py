@@ -79,11 +79,23 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
                 input = getitem_of(input, ((slice(None),) * d + (slice(first, last),)))
                 length, low, high = last - first, max(low, 0), max(high, 0)
             positions = _positions(mode, length, low, high)
-            where = input._device.asarray(positions) if input._device.type == "cpu" else None
-            if where is None:
-                where = input._device.backend.from_host(positions, input._device.index or 0)
-            input = getitem_of(input, ((slice(None),) * d + (wrap(where, input._device),)))
+            if low < 0 or high < 0:
+                input = _picked(input, positions, d)
+                continue
+            # only the border is picked element by element: its gradient is scattered, the middle's is a slice
+            parts = [_picked(input, positions[:low], d), input, _picked(input, positions[low + length :], d)]
+            kept = [part for part, width in zip(parts, (low, 1, high), strict=True) if width]
+            input = xp_of_tensors.concatenate(*kept, axis=d)
     return input
+
+
+def _picked(input: Tensor, positions: np.ndarray, dim: int) -> Tensor:
+    """``input`` at some positions of one dimension."""
+    if input._device.type == "cpu":
+        where = input._device.asarray(positions)
+    else:
+        where = input._device.backend.from_host(positions, input._device.index or 0)
+    return getitem_of(input, ((slice(None),) * dim + (wrap(where, input._device),)))
 
 
 def _positions(mode: str, n: int, low: int, high: int) -> np.ndarray:

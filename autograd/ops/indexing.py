@@ -107,7 +107,7 @@ def _dimensions(part: Any) -> int:
     dtype = getattr(part, "dtype", None)
     if dtype is not None and dtype == np.bool_:
         return int(part.ndim)
-    if isinstance(part, (list, tuple)):
+    if isinstance(part, (list, tuple, range)):
         array = np.asarray(part)
         return array.ndim if array.dtype == np.bool_ else 1
     return 1
@@ -121,7 +121,7 @@ def _checked_int(x: Tensor, i: int, dim: int) -> int:
 
 def _index_tensors(x: Tensor, part: Any, dim: int) -> tuple[Tensor, ...]:
     """An index array as integer tensors on the device of ``x``; a mask gives one for each of its dimensions."""
-    if isinstance(part, (list, tuple)):
+    if isinstance(part, (list, tuple, range)):
         part = np.asarray([p.item() if isinstance(p, Tensor) else p for p in part])
         if part.size == 0:
             part = part.astype(np.int64)

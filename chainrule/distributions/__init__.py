@@ -8,6 +8,7 @@
 tensor(2.)
 """
 
+from chainrule.autograd import refusals as _refusals
 from chainrule.distributions import constraints as constraints
 from chainrule.distributions import transforms as transforms
 from chainrule.distributions.bernoulli import Bernoulli as Bernoulli
@@ -52,3 +53,5 @@ from chainrule.distributions.transforms import TanhTransform as TanhTransform
 from chainrule.distributions.transforms import Transform as Transform
 from chainrule.distributions.transforms import identity_transform as identity_transform
 from chainrule.distributions.uniform import Uniform as Uniform
+
+__getattr__ = _refusals.module_getattr("distributions", lambda: globals())

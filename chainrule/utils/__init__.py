@@ -4,6 +4,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from chainrule.autograd import refusals as _refusals
 from chainrule.utils import data as data
 from chainrule.utils import dlpack as dlpack
 
@@ -20,7 +21,7 @@ _LATER = ("checkpoint", "checkpoints", "safetensors", "tensorboard")
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _import_module(f"chainrule.utils.{name}")
-    raise AttributeError(f"module 'chainrule.utils' has no attribute {name!r}")
+    return _refusals.missing("utils", name, __dir__())
 
 
 def __dir__() -> list[str]:

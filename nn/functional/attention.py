@@ -10,6 +10,7 @@ from chainrule.autograd.op import traced as xp
 from chainrule.autograd.public import FUNCTIONS
 from chainrule.autograd.runtime import describe, wrap
 from chainrule.autograd.tensor import Tensor
+from chainrule.nn import attention_ops as attention_ops  # declares the op
 from chainrule.nn.functional.arguments import need_tensor, need_tensor_or_none
 from chainrule.nn.functional.dropouts import dropout
 from chainrule.nn.functional.linear_maps import linear
@@ -82,6 +83,11 @@ def scaled_dot_product_attention(
             )
         key, value = _repeated(key, q[-3] // k[-3]), _repeated(value, q[-3] // v[-3])
     factor = (1.0 / math.sqrt(q[-1]) if q[-1] else 1.0) if scale is None else float(scale)
+    if not dropout_p > 0.0:
+        together = _together(query, key, value, attn_mask)
+        if together is not None:
+            attended: Tensor = xp.attention(*together, scale=factor, causal=bool(is_causal))[0]
+            return attended
     scores: Any = xp.matmul(query * factor, FUNCTIONS["transpose"](key, -2, -1))
     f, device = query._device.xp, query._device
     if is_causal:
@@ -93,6 +99,24 @@ def scaled_dot_product_attention(
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
     return xp.matmul(weights, value)
+
+
+def _together(q: Any, k: Any, v: Any, mask: Any) -> tuple[Any, ...] | None:
+    """What the op for all of it takes; None where it has to be done in parts."""
+    shapes = q._data.shape, k._data.shape, v._data.shape
+    if not shapes[0][:-2] == shapes[1][:-2] == shapes[2][:-2] or 0 in (*shapes[0], *shapes[1], *shapes[2]):
+        return None
+    if dtypes.category(q._data.dtype) != 2:
+        return None
+    if mask is None:
+        return None, q, k, v
+    fits = (*shapes[0][:-1], shapes[1][-2])
+    shape = mask._data.shape
+    enlarges = len(shape) > len(fits) or any(m not in (1, n) for m, n in zip(shape[::-1], fits[::-1], strict=False))
+    kind = dtypes.category(mask._data.dtype)
+    if enlarges or kind not in (0, 2) or mask.requires_grad:
+        return None
+    return mask if kind == 0 or mask._data.dtype == q._data.dtype else mask.to(q.dtype), q, k, v
 
 
 def _masked(caller: str, scores: Any, mask: Any) -> Any:

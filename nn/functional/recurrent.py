@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import dtypes
 from chainrule.autograd.op import traced as xp
 from chainrule.autograd.public import FUNCTIONS, function
 from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
 from chainrule.nn import recurrent_ops as recurrent_ops  # declares the gates' ops
+from chainrule.nn import recurrent_sequences as recurrent_sequences  # and those of whole sequences
 from chainrule.nn.functional.arguments import need_tensor
 from chainrule.nn.functional.dropouts import dropout as drop
 from chainrule.nn.functional.linear_maps import linear
@@ -64,6 +66,29 @@ def _direction(step: Step, inputs: Sequence[Any], start: State, weights: Any, ba
     return outputs, state
 
 
+def _whole(step: Step, data: Any, start: State, weights: Sequence[Any], backwards: bool) -> tuple[Any, State] | None:
+    """A layer's outputs (T, N, H) and last state by one op, where there is one and everything fits it."""
+    if step is not _lstm_step and step is not _gru_step:
+        return None
+    gates = 4 if step is _lstm_step else 3
+    (_, rows, features), hidden = data._data.shape, start[0]._data.shape[-1]
+    wanted = [(gates * hidden, features), (gates * hidden, hidden), (gates * hidden,), (gates * hidden,)]
+    shapes = [w._data.shape for w in weights]
+    tensors = [data, *start, *weights]
+    if shapes != wanted[: len(shapes)] or any(s._data.shape != (rows, hidden) for s in start):
+        return None  # the single steps say what is wrong
+    if any(t._data.dtype != data._data.dtype for t in tensors) or dtypes.category(data._data.dtype) != 2:
+        return None
+    last = 0 if backwards else -1
+    if step is _gru_step:
+        out = xp.gru_sequence(*tensors, reverse=backwards)[0]
+        return out, (out[last],)
+    if len(weights) == 4:
+        tensors = [*tensors[:-2], weights[2] + weights[3]]
+    out, cells, _ = xp.lstm_sequence(*tensors, reverse=backwards)
+    return out, (out[last], cells[last])
+
+
 def _network(
     caller: str,
     step: Step,
@@ -95,14 +120,21 @@ def _network(
         outputs = []
         for d in range(directions):
             which = layer * directions + d
-            w_ih, w_hh, *rest = params[which * each : (which + 1) * each]
+            own = params[which * each : (which + 1) * each]
+            began = tuple([s[which] for s in start])
+            whole = None if sizes is not None or projected else _whole(step, data, began, own, d == 1)
+            if whole is not None:
+                outputs.append(whole[0])
+                states.append(whole[1])
+                continue
+            w_ih, w_hh, *rest = own
             b_ih, b_hh = rest[:2] if has_biases else (None, None)
             if b_ih is not None and step is not _gru_step:  # their sum, once; a gate of GRU multiplies a part of b_hh
                 b_ih, b_hh = b_ih + b_hh, None
             x = linear(data, w_ih, b_ih)
             steps = FUNCTIONS["unbind"](x, 0) if sizes is None else FUNCTIONS["split"](x, sizes, 0)
             weights = (w_hh, b_hh, rest[-1] if projected else None)
-            found, last = _direction(step, steps, tuple([s[which] for s in start]), weights, d == 1)
+            found, last = _direction(step, steps, began, weights, d == 1)
             outputs.append(FUNCTIONS["stack"](found, 0) if sizes is None else FUNCTIONS["cat"](found, 0))
             states.append(last)
         data = outputs[0] if directions == 1 else FUNCTIONS["cat"](outputs, -1)

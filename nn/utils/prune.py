@@ -106,7 +106,7 @@ class BasePruningMethod(abc.ABC):
 
 
 def _hook_of(module: Module, name: str) -> tuple[int | None, BasePruningMethod | None]:
-    for number, (hook, _) in module._forward_pre_hooks.items():
+    for number, hook in module._forward_pre_hooks.items():
         if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
             return number, hook
     return None, None
@@ -418,5 +418,5 @@ def is_pruned(module: Module) -> bool:
         False
     """
     return any(
-        isinstance(hook, BasePruningMethod) for m in module.modules() for hook, _ in m._forward_pre_hooks.values()
+        isinstance(hook, BasePruningMethod) for m in module.modules() for hook in m._forward_pre_hooks.values()
     )

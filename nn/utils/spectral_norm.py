@@ -69,7 +69,7 @@ def spectral_norm(
         >>> list(nn.utils.spectral_norm(nn.Linear(2, 3)).state_dict())
         ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
-    if any(isinstance(h, SpectralNorm) and h.name == name for h, _ in module._forward_pre_hooks.values()):
+    if any(isinstance(h, SpectralNorm) and h.name == name for h in module._forward_pre_hooks.values()):
         raise RuntimeError(f"spectral_norm: {name!r} has a spectral norm already")
     if n_power_iterations <= 0:
         raise ValueError(f"spectral_norm: n_power_iterations must be positive, got {n_power_iterations}")
@@ -94,7 +94,7 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
 
     Raises ValueError where there is no spectral norm.
     """
-    for number, (hook, _) in module._forward_pre_hooks.items():
+    for number, hook in module._forward_pre_hooks.items():
         if isinstance(hook, SpectralNorm) and hook.name == name:
             with no_grad():
                 weight = hook.compute_weight(module, do_power_iteration=False)

@@ -46,7 +46,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     """
     text = "nn.utils.weight_norm is deprecated in favour of nn.utils.parametrizations.weight_norm"
     warnings.warn(text, FutureWarning, stacklevel=2)
-    if any(isinstance(h, WeightNorm) and h.name == name for h, _ in module._forward_pre_hooks.values()):
+    if any(isinstance(h, WeightNorm) and h.name == name for h in module._forward_pre_hooks.values()):
         raise RuntimeError(f"weight_norm: {name!r} has a weight norm already")
     weight = module._parameters.get(name)
     if weight is None:
@@ -66,7 +66,7 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
 
     Raises ValueError where there is no weight norm.
     """
-    for number, (hook, _) in module._forward_pre_hooks.items():
+    for number, hook in module._forward_pre_hooks.items():
         if isinstance(hook, WeightNorm) and hook.name == name:
             weight = hook.compute_weight(module).detach()
             delattr(module, name)

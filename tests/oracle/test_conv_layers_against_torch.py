@@ -31,6 +31,9 @@ class Samples:
     def __init__(self, *shape):
         self.values = np.random.default_rng(1).uniform(size=shape)
 
+    def __repr__(self):  # in the names of tests, which must be the same in every process
+        return f"Samples{self.values.shape}"
+
 
 class Config:
     """``cls(*args, **kwargs)`` called on random numbers of a shape, in an interval, and with further arguments."""

@@ -121,6 +121,19 @@ def test_a_whole_model_in_both_directions(theirs, tmp_path):
     assert (tmp_path / "y").read_bytes() == (tmp_path / "x").read_bytes()
 
 
+def test_an_lstm_of_pytorch_gives_the_same_from_its_file(theirs, tmp_path):
+    torch.manual_seed(0)
+    there = torch.nn.LSTM(8, 16, num_layers=2, bidirectional=True)
+    theirs.save_file(there.state_dict(), tmp_path / "lstm")
+    here = cr.nn.LSTM(8, 16, num_layers=2, bidirectional=True)
+    here.load_state_dict(ours.load_file(tmp_path / "lstm"))
+    x = torch.randn(12, 3, 8)
+    expected, (h, c) = there(x)
+    out, (our_h, our_c) = here(cr.from_numpy(x.numpy()))
+    for a, b in ((out, expected), (our_h, h), (our_c, c)):
+        np.testing.assert_allclose(a.numpy(force=True), b.detach().numpy(), rtol=0, atol=1e-6)
+
+
 def test_checkpoints_of_cr_save_show_their_tensors_to_any_reader(theirs, tmp_path):
     model, optimizer = trained(cr)
     cr.save({"epoch": 3, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "x")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.utils import safetensors
 from chainrule.vision import transforms
 from chainrule.vision.models import Bottleneck, ResNet, resnet18
 from chainrule.vision.transforms import functional as F
@@ -52,7 +53,8 @@ class Twin(torch.nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-def test_resnet18_with_the_weights_of_pytorch():
+def test_resnet18_with_the_weights_of_pytorch(tmp_path):
+    files = pytest.importorskip("safetensors.torch", reason="needs safetensors (pip install 'chainrule[oracle]')")
     torch.manual_seed(0)
     theirs = Twin(10)
     for module in theirs.modules():  # as if trained: statistics that are not 0 and 1
@@ -62,9 +64,9 @@ def test_resnet18_with_the_weights_of_pytorch():
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, std=0.1)
     ours = resnet18(num_classes=10)
-    state = {name: value.numpy() for name, value in theirs.state_dict().items()}
-    assert list(ours.state_dict()) == list(state)
-    assert ours.load_state_dict(state).missing_keys == []
+    files.save_file(theirs.state_dict(), tmp_path / "resnet18.safetensors")
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(safetensors.load_file(tmp_path / "resnet18.safetensors"))
     x = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
     for mode in ("train", "eval"):  # gradients in the latter: a norm over four pixels hardly has any
         getattr(ours, mode)(), getattr(theirs, mode)()

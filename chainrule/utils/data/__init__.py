@@ -4,6 +4,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from chainrule.autograd import refusals as _refusals
 from chainrule.utils.data.collate import default_collate as default_collate
 from chainrule.utils.data.collate import default_convert as default_convert
 from chainrule.utils.data.dataloader import DataLoader as DataLoader
@@ -34,7 +35,7 @@ _LATER = ("augment", "synthetic")
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _import_module(f"chainrule.utils.data.{name}")
-    raise AttributeError(f"chainrule.utils.data has no attribute {name!r}")
+    return _refusals.missing("utils.data", name, __dir__())
 
 
 def __dir__() -> list[str]:

@@ -81,6 +81,8 @@ class RandomSampler(Sampler[int]):
             raise TypeError(f"RandomSampler: replacement must be a bool, got {replacement!r}")
         if num_samples is not None and (not isinstance(num_samples, int) or num_samples < 1):
             raise ValueError(f"RandomSampler: num_samples must be a positive integer, got {num_samples!r}")
+        if num_samples is None and not length("RandomSampler", data_source):
+            raise ValueError("RandomSampler: the data set is empty: there is nothing to draw from")
         self.data_source = data_source
         self.replacement = replacement
         self._num_samples = num_samples
