@@ -1,4 +1,4 @@
-"""Kernels of the NumPy backend that work along rows: cross-entropy, and normalisation over the last dimensions.
+"""Kernels of the NumPy backend that work along rows: cross-entropy and normalisation.
 
 Rows are taken in blocks that stay in the cache from the first pass to the last, shared by the threads. Sums along rows
 are products with ones, which BLAS adds up at the speed of memory. Other layouts, dtypes and small arrays run the
@@ -126,6 +126,34 @@ def standardise_back(g: Array, x: Array, z: Array, eps: float) -> Array:
     return out
 
 
+def batch_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
+    """Channels of x (N, C, L), whose planes are contiguous, brought to mean 0 and variance 1; with their statistics.
+
+    Channels do not depend on each other, so that threads share them.
+    """
+    n, c, length = x.shape
+    out = np.empty(x.shape, dtype=x.dtype)
+    mean, var = np.empty(c, dtype=x.dtype), np.empty(c, dtype=x.dtype)
+    ones = np.ones(length, dtype=x.dtype)
+    blocks = _blocks(c, n * length)
+
+    def run(block: int) -> None:
+        a, b = blocks[block]
+        target = out[:, a:b]
+        np.divide(np.add.reduce(np.matmul(x[:, a:b], ones), 0), n * length, out=mean[a:b])
+        np.subtract(x[:, a:b], mean[a:b, None], out=target)
+        np.divide(np.add.reduce(np.vecdot(target, target), 0), n * length, out=var[a:b])
+        scale = 1 / np.sqrt(var[a:b] + np.asarray(eps, dtype=x.dtype))
+        if weight is not None:
+            scale *= weight[a:b]
+        np.multiply(target, scale[:, None], out=target)
+        if bias is not None:
+            np.add(target, bias[a:b, None], out=target)
+
+    parallel(run, len(blocks))
+    return out, mean, var
+
+
 def _last(x: Array, axis: tuple[int, ...]) -> int:
     """The length of a row where the axes are the last ones of x, in order; else 0."""
     first = x.ndim - len(axis)
@@ -167,3 +195,11 @@ def register(backend: Backend) -> None:
         if rows[0] is None or rows[1] is None or rows[2] is None:
             return FORWARDS["standardise_back"](xp, x, y, z, axis=axis, eps=eps)
         return standardise_back(rows[0], rows[1], rows[2], eps).reshape(y.shape)
+
+    @kernel("batch_norm", backend)
+    def over_the_batch(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Any:
+        plain = all(v is None or v.dtype == x.dtype for v in (weight, bias))
+        if not plain or x.ndim < 3 or not x.size or _rows_of(x, x.size // (x.shape[0] * x.shape[1])) is None:
+            return FORWARDS["batch_norm"](xp, x, weight, bias, eps=eps)
+        out, mean, var = batch_norm(x.reshape(*x.shape[:2], -1), weight, bias, eps)
+        return out.reshape(x.shape), mean, var

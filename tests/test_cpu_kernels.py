@@ -369,6 +369,23 @@ def test_standardise(shape, axis, dtype):
     )
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 4, 5, 6), (2, 7, 40), (1, 3, 4, 4), (2, 5, 3, 3), (6, 5)])
+def test_batch_norm(shape, dtype):
+    rng = np.random.default_rng(11)
+    x = (rng.standard_normal(shape) * 3 + 1).astype(dtype)
+    weight, bias = rng.standard_normal((2, shape[1])).astype(dtype)
+    for values in layouts(x) if x.ndim == 4 else (x,):
+        for more in ((), (weight, bias), (weight, None), (None, bias)):
+            wanted = reference("batch_norm", values.astype(np.float64), *more, eps=1e-3)
+            got = XP.batch_norm(values, *more, eps=1e-3)
+            for a, b in zip(got, wanted, strict=True):
+                close(a, b, dtype)
+            for threads in (1, 3):
+                pool.set_num_threads(threads)
+                np.testing.assert_array_equal(XP.batch_norm(values, *more, eps=1e-3)[0], got[0])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 @pytest.mark.parametrize("depth", [1, 2])
 @pytest.mark.parametrize("size", [3, 50])
