@@ -204,8 +204,7 @@ def _forward(op: Op) -> list[str]:
         arguments.append(f"*a_{op.variadic}")
     arguments += [f"{a}={a}" for a in op.attributes]
     lines += _half(op)
-    given = ", ".join(local_name(p) for p in op.parameters) + ("," if op.parameters else "")
-    given = f"({given} *{op.variadic},)" if op.variadic else f"({given})"
+    given = "(" + "".join(f"{local_name(p)}, " for p in op.parameters) + (f"*{op.variadic},)" if op.variadic else ")")
     attributes = "{" + ", ".join(f"{a!r}: {a}" for a in op.attributes) + "}"
     lines += [
         f"forward = device.xp.{op.name}",  # by itself: 30 ns quicker than as a method call

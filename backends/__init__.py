@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from chainrule.backends import cudnn as cudnn
+from chainrule.backends import mps as mps
 from chainrule.backends.base import Backend as Backend
 from chainrule.backends.base import kernel as kernel
 from chainrule.backends.devices import backend_for as backend_for

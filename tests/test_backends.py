@@ -241,3 +241,10 @@ def test_what_scripts_call_on_cuda_does_nothing_without_one():
         cr.cuda.manual_seed_all(1)
         assert cr.initial_seed() == 3
     cr.cuda.empty_cache()
+
+
+def test_switches_that_scripts_set_are_accepted(monkeypatch):
+    for name, value in (("deterministic", True), ("benchmark", True), ("enabled", False)):
+        monkeypatch.setattr(cr.backends.cudnn, name, value)  # an attribute that is not there would be an error
+    assert not cr.backends.mps.is_available()
+    assert not cr.backends.mps.is_built()
