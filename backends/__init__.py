@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chainrule.backends import cpu as cpu
 from chainrule.backends.base import Backend as Backend
 from chainrule.backends.base import kernel as kernel
 from chainrule.backends.devices import backend_for as backend_for
