@@ -4,7 +4,6 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from chainrule.optim import lr_scheduler as lr_scheduler
 from chainrule.optim.adam import Adam as Adam
 from chainrule.optim.adam import AdamW as AdamW
 from chainrule.optim.optimizer import Optimizer as Optimizer
@@ -12,6 +11,7 @@ from chainrule.optim.rmsprop import RMSprop as RMSprop
 from chainrule.optim.sgd import SGD as SGD
 
 if _TYPE_CHECKING:
+    from chainrule.optim import lr_scheduler as lr_scheduler
     from chainrule.optim import swa_utils as swa_utils
     from chainrule.optim.adadelta import Adadelta as Adadelta
     from chainrule.optim.adafactor import Adafactor as Adafactor
@@ -38,6 +38,7 @@ _LATER = {
     "NAdam": "nadam",
     "RAdam": "radam",
     "Rprop": "rprop",
+    "lr_scheduler": "lr_scheduler",
     "swa_utils": "swa_utils",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -196,6 +198,11 @@ def test_how_a_convolution_is_computed():
     assert cpu_convolution.choose((2, 3, 28, 28), (8, 3, 3, 3), *plain, 1, True) == "planar"
     assert cpu_convolution.choose((2, 8, 9, 9), (8, 8, 1, 1), *plain, 1, True) == "rows"
     assert cpu_convolution.choose((64, 64, 32, 32), (64, 64, 5, 5), (2, 2), (1, 1), (1, 1), 1, True) == "rows"
+
+
+def test_precise_can_be_set_before_anything_is_computed():
+    code = "import chainrule as cr; assert cr.backends.cpu.precise is False; cr.backends.cpu.precise = True"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_small_integers_convolve_exactly_when_precise(monkeypatch):

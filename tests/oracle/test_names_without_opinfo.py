@@ -279,6 +279,7 @@ def compare(ours, theirs, what):
 #: what is tested elsewhere (random values, settings, legacy constructors, refusals, hooks, memory): file -> names
 ELSEWHERE = {
     "test_anomaly.py": "torch:is_anomaly_check_nan_enabled torch:is_anomaly_enabled",
+    "test_saving.py": "torch:load torch:save",
     "test_creation.py": "torch:Size torch:tensor torch.Tensor:new_tensor torch:rand",
     "test_elementwise.py": "torch.nn.functional:gumbel_softmax",
     "test_engine.py": "torch.Tensor:backward torch.Tensor:retain_grad",
