@@ -34,26 +34,12 @@ from chainrule.nn.containers import Sequential as Sequential
 from chainrule.nn.conv import Conv1d as Conv1d
 from chainrule.nn.conv import Conv2d as Conv2d
 from chainrule.nn.conv import Conv3d as Conv3d
-from chainrule.nn.conv_transpose import ConvTranspose1d as ConvTranspose1d
-from chainrule.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
-from chainrule.nn.conv_transpose import ConvTranspose3d as ConvTranspose3d
-from chainrule.nn.distance import CosineSimilarity as CosineSimilarity
-from chainrule.nn.distance import PairwiseDistance as PairwiseDistance
 from chainrule.nn.dropout import AlphaDropout as AlphaDropout
 from chainrule.nn.dropout import Dropout as Dropout
 from chainrule.nn.dropout import Dropout1d as Dropout1d
 from chainrule.nn.dropout import Dropout2d as Dropout2d
 from chainrule.nn.dropout import Dropout3d as Dropout3d
 from chainrule.nn.dropout import FeatureAlphaDropout as FeatureAlphaDropout
-from chainrule.nn.embedding import Embedding as Embedding
-from chainrule.nn.embedding import EmbeddingBag as EmbeddingBag
-from chainrule.nn.gates import GLU as GLU
-from chainrule.nn.gates import AdaptivePiecewiseLinear as AdaptivePiecewiseLinear
-from chainrule.nn.gates import Maxout as Maxout
-from chainrule.nn.layer_norm import GroupNorm as GroupNorm
-from chainrule.nn.layer_norm import LayerNorm as LayerNorm
-from chainrule.nn.layer_norm import LocalResponseNorm as LocalResponseNorm
-from chainrule.nn.layer_norm import RMSNorm as RMSNorm
 from chainrule.nn.linear import Bilinear as Bilinear
 from chainrule.nn.linear import Flatten as Flatten
 from chainrule.nn.linear import Identity as Identity
@@ -68,17 +54,7 @@ from chainrule.nn.loss import L1Loss as L1Loss
 from chainrule.nn.loss import MSELoss as MSELoss
 from chainrule.nn.loss import PoissonNLLLoss as PoissonNLLLoss
 from chainrule.nn.loss import SmoothL1Loss as SmoothL1Loss
-from chainrule.nn.loss_classes import CrossEntropyLoss as CrossEntropyLoss
-from chainrule.nn.loss_classes import CTCLoss as CTCLoss
-from chainrule.nn.loss_classes import LinearCrossEntropyLoss as LinearCrossEntropyLoss
-from chainrule.nn.loss_classes import LinearCrossEntropyOptions as LinearCrossEntropyOptions
-from chainrule.nn.loss_classes import MultiLabelMarginLoss as MultiLabelMarginLoss
-from chainrule.nn.loss_classes import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
-from chainrule.nn.loss_classes import MultiMarginLoss as MultiMarginLoss
-from chainrule.nn.loss_classes import NLLLoss as NLLLoss
-from chainrule.nn.loss_classes import NLLLoss2d as NLLLoss2d
 from chainrule.nn.module import Module as Module
-from chainrule.nn.multihead_attention import MultiheadAttention as MultiheadAttention
 from chainrule.nn.normalization import BatchNorm1d as BatchNorm1d
 from chainrule.nn.normalization import BatchNorm2d as BatchNorm2d
 from chainrule.nn.normalization import BatchNorm3d as BatchNorm3d
@@ -89,8 +65,6 @@ from chainrule.nn.parameter import Buffer as Buffer
 from chainrule.nn.parameter import Parameter as Parameter
 from chainrule.nn.parameter import UninitializedBuffer as UninitializedBuffer
 from chainrule.nn.parameter import UninitializedParameter as UninitializedParameter
-from chainrule.nn.parameter_containers import ParameterDict as ParameterDict
-from chainrule.nn.parameter_containers import ParameterList as ParameterList
 from chainrule.nn.pooling import AvgPool1d as AvgPool1d
 from chainrule.nn.pooling import AvgPool2d as AvgPool2d
 from chainrule.nn.pooling import AvgPool3d as AvgPool3d
@@ -103,14 +77,6 @@ from chainrule.nn.pooling import MaxPool3d as MaxPool3d
 from chainrule.nn.pooling import MaxUnpool1d as MaxUnpool1d
 from chainrule.nn.pooling import MaxUnpool2d as MaxUnpool2d
 from chainrule.nn.pooling import MaxUnpool3d as MaxUnpool3d
-from chainrule.nn.recurrent import GRU as GRU
-from chainrule.nn.recurrent import LSTM as LSTM
-from chainrule.nn.recurrent import RNN as RNN
-from chainrule.nn.recurrent import RNNBase as RNNBase
-from chainrule.nn.shrink import Hardshrink as Hardshrink
-from chainrule.nn.shrink import RReLU as RReLU
-from chainrule.nn.shrink import Softshrink as Softshrink
-from chainrule.nn.shrink import Threshold as Threshold
 from chainrule.nn.softmax import LogSoftmax as LogSoftmax
 from chainrule.nn.softmax import Softmax as Softmax
 from chainrule.nn.softmax import Softmax2d as Softmax2d
@@ -128,11 +94,25 @@ if _TYPE_CHECKING:
     from chainrule.nn.adaptive_pooling import FractionalMaxPool2d as FractionalMaxPool2d
     from chainrule.nn.adaptive_pooling import FractionalMaxPool3d as FractionalMaxPool3d
     from chainrule.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
+    from chainrule.nn.conv_transpose import ConvTranspose1d as ConvTranspose1d
+    from chainrule.nn.conv_transpose import ConvTranspose2d as ConvTranspose2d
+    from chainrule.nn.conv_transpose import ConvTranspose3d as ConvTranspose3d
+    from chainrule.nn.distance import CosineSimilarity as CosineSimilarity
+    from chainrule.nn.distance import PairwiseDistance as PairwiseDistance
+    from chainrule.nn.embedding import Embedding as Embedding
+    from chainrule.nn.embedding import EmbeddingBag as EmbeddingBag
     from chainrule.nn.folding import ChannelShuffle as ChannelShuffle
     from chainrule.nn.folding import Fold as Fold
     from chainrule.nn.folding import PixelShuffle as PixelShuffle
     from chainrule.nn.folding import PixelUnshuffle as PixelUnshuffle
     from chainrule.nn.folding import Unfold as Unfold
+    from chainrule.nn.gates import GLU as GLU
+    from chainrule.nn.gates import AdaptivePiecewiseLinear as AdaptivePiecewiseLinear
+    from chainrule.nn.gates import Maxout as Maxout
+    from chainrule.nn.layer_norm import GroupNorm as GroupNorm
+    from chainrule.nn.layer_norm import LayerNorm as LayerNorm
+    from chainrule.nn.layer_norm import LocalResponseNorm as LocalResponseNorm
+    from chainrule.nn.layer_norm import RMSNorm as RMSNorm
     from chainrule.nn.lazy import LazyModuleMixin as LazyModuleMixin
     from chainrule.nn.lazy_layers import LazyConv1d as LazyConv1d
     from chainrule.nn.lazy_layers import LazyConv2d as LazyConv2d
@@ -147,12 +127,22 @@ if _TYPE_CHECKING:
     from chainrule.nn.lazy_normalization import LazyInstanceNorm1d as LazyInstanceNorm1d
     from chainrule.nn.lazy_normalization import LazyInstanceNorm2d as LazyInstanceNorm2d
     from chainrule.nn.lazy_normalization import LazyInstanceNorm3d as LazyInstanceNorm3d
+    from chainrule.nn.loss_classes import CrossEntropyLoss as CrossEntropyLoss
+    from chainrule.nn.loss_classes import CTCLoss as CTCLoss
+    from chainrule.nn.loss_classes import LinearCrossEntropyLoss as LinearCrossEntropyLoss
+    from chainrule.nn.loss_classes import LinearCrossEntropyOptions as LinearCrossEntropyOptions
+    from chainrule.nn.loss_classes import MultiLabelMarginLoss as MultiLabelMarginLoss
+    from chainrule.nn.loss_classes import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
+    from chainrule.nn.loss_classes import MultiMarginLoss as MultiMarginLoss
+    from chainrule.nn.loss_classes import NLLLoss as NLLLoss
+    from chainrule.nn.loss_classes import NLLLoss2d as NLLLoss2d
     from chainrule.nn.loss_margin import CosineEmbeddingLoss as CosineEmbeddingLoss
     from chainrule.nn.loss_margin import HingeEmbeddingLoss as HingeEmbeddingLoss
     from chainrule.nn.loss_margin import MarginRankingLoss as MarginRankingLoss
     from chainrule.nn.loss_margin import SoftMarginLoss as SoftMarginLoss
     from chainrule.nn.loss_margin import TripletMarginLoss as TripletMarginLoss
     from chainrule.nn.loss_margin import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
+    from chainrule.nn.multihead_attention import MultiheadAttention as MultiheadAttention
     from chainrule.nn.padding import CircularPad1d as CircularPad1d
     from chainrule.nn.padding import CircularPad2d as CircularPad2d
     from chainrule.nn.padding import CircularPad3d as CircularPad3d
@@ -168,10 +158,20 @@ if _TYPE_CHECKING:
     from chainrule.nn.padding import ZeroPad1d as ZeroPad1d
     from chainrule.nn.padding import ZeroPad2d as ZeroPad2d
     from chainrule.nn.padding import ZeroPad3d as ZeroPad3d
+    from chainrule.nn.parameter_containers import ParameterDict as ParameterDict
+    from chainrule.nn.parameter_containers import ParameterList as ParameterList
+    from chainrule.nn.recurrent import GRU as GRU
+    from chainrule.nn.recurrent import LSTM as LSTM
+    from chainrule.nn.recurrent import RNN as RNN
+    from chainrule.nn.recurrent import RNNBase as RNNBase
     from chainrule.nn.recurrent_cells import GRUCell as GRUCell
     from chainrule.nn.recurrent_cells import LSTMCell as LSTMCell
     from chainrule.nn.recurrent_cells import RNNCell as RNNCell
     from chainrule.nn.recurrent_cells import RNNCellBase as RNNCellBase
+    from chainrule.nn.shrink import Hardshrink as Hardshrink
+    from chainrule.nn.shrink import RReLU as RReLU
+    from chainrule.nn.shrink import Softshrink as Softshrink
+    from chainrule.nn.shrink import Threshold as Threshold
     from chainrule.nn.transformer import Transformer as Transformer
     from chainrule.nn.transformer import TransformerDecoder as TransformerDecoder
     from chainrule.nn.transformer import TransformerEncoder as TransformerEncoder
@@ -218,6 +218,20 @@ _LATER = {
     **dict.fromkeys("Transformer TransformerDecoder TransformerEncoder".split(), "transformer"),
     **dict.fromkeys("TransformerDecoderLayer TransformerEncoderLayer".split(), "transformer_layers"),
     **dict.fromkeys("Upsample UpsamplingBilinear2d UpsamplingNearest2d".split(), "upsampling"),
+    **dict.fromkeys("ConvTranspose1d ConvTranspose2d ConvTranspose3d".split(), "conv_transpose"),
+    **dict.fromkeys("CosineSimilarity PairwiseDistance".split(), "distance"),
+    **dict.fromkeys("Embedding EmbeddingBag".split(), "embedding"),
+    **dict.fromkeys("AdaptivePiecewiseLinear GLU Maxout".split(), "gates"),
+    **dict.fromkeys("GroupNorm LayerNorm LocalResponseNorm RMSNorm".split(), "layer_norm"),
+    **dict.fromkeys(
+        "CTCLoss CrossEntropyLoss LinearCrossEntropyLoss LinearCrossEntropyOptions MultiLabelMarginLoss "
+        "MultiLabelSoftMarginLoss MultiMarginLoss NLLLoss NLLLoss2d".split(),
+        "loss_classes",
+    ),
+    **dict.fromkeys("MultiheadAttention".split(), "multihead_attention"),
+    **dict.fromkeys("ParameterDict ParameterList".split(), "parameter_containers"),
+    **dict.fromkeys("GRU LSTM RNN RNNBase".split(), "recurrent"),
+    **dict.fromkeys("Hardshrink RReLU Softshrink Threshold".split(), "shrink"),
 }
 
 

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from chainrule.autograd import refusals as _refusals
-from chainrule.utils import data as data
 from chainrule.utils import dlpack as dlpack
 
 if _TYPE_CHECKING:
     from chainrule.utils import checkpoint as checkpoint
     from chainrule.utils import checkpoints as checkpoints
+    from chainrule.utils import data as data
     from chainrule.utils import safetensors as safetensors
     from chainrule.utils import tensorboard as tensorboard
 
 #: modules that many programs never use: imported when they are first named
-_LATER = ("checkpoint", "checkpoints", "safetensors", "tensorboard")
+_LATER = ("checkpoint", "checkpoints", "data", "safetensors", "tensorboard")
 
 
 def __getattr__(name: str) -> _Any:
