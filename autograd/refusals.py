@@ -201,7 +201,7 @@ _GROUPS: list[tuple[str, str, str]] = [
         "distributions",
         """
         ContinuousBernoulli FisherSnedecor GeneralizedPareto InverseGamma Kumaraswamy LKJCholesky LogisticNormal
-        LowRankMultivariateNormal MixtureSameFamily NegativeBinomial Pareto RelaxedBernoulli RelaxedOneHotCategorical
+        LowRankMultivariateNormal NegativeBinomial Pareto RelaxedBernoulli RelaxedOneHotCategorical
         VonMises Weibull Wishart
         """,
         "it is not written yet; derive from Distribution, or transform another one with TransformedDistribution",
