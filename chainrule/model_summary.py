@@ -191,6 +191,16 @@ def _contracted(x: Any, y: Any, *, left: str, right: str, result: str) -> int:
     return math.prod(sizes.values())
 
 
+def _over_steps(x: Any, w_ih: Any, w_hh: Any) -> int:
+    """A recurrent layer: each step of each sequence meets both weights."""
+    return math.prod(x.shape[:2]) * (math.prod(w_ih.shape) + math.prod(w_hh.shape))
+
+
+def _attended(q: Any, k: Any, v: Any) -> int:
+    """Each query with each key, and each of the weights with a value."""
+    return math.prod(q.shape[:-1]) * k.shape[-2] * (q.shape[-1] + v.shape[-1])
+
+
 #: the multiply-adds of the operations that sum products, from their arguments and their result
 PRODUCTS: dict[str, Callable[..., int]] = {
     "linear": lambda out, x, weight, bias=None: math.prod(out.shape) * x.shape[-1],
@@ -201,6 +211,9 @@ PRODUCTS: dict[str, Callable[..., int]] = {
     # the transposed convolutions: each element of x meets the whole kernel of its channel
     "conv2d_input": lambda out, x, weight, **_: math.prod(x.shape) * math.prod(weight.shape[1:]),
     "conv3d_input": lambda out, x, weight, **_: math.prod(x.shape) * math.prod(weight.shape[1:]),
+    "lstm_sequence": lambda out, x, h, c, w_ih, w_hh, *_, **__: _over_steps(x, w_ih, w_hh),
+    "gru_sequence": lambda out, x, h, w_ih, w_hh, *_, **__: _over_steps(x, w_ih, w_hh),
+    "attention": lambda out, mask, q, k, v, **_: _attended(q, k, v),
 }
 
 
