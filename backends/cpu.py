@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends import (
+    compiled,
     cpu_attention,
     cpu_convolution,
     cpu_elementwise,
@@ -50,6 +51,7 @@ class NumpyBackend(Backend):
         cpu_rows.register(self)
         special.register(self)
         cpu_elementwise.register(self)
+        compiled.register(self)
 
     def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
         return np.asarray(obj, dtype)

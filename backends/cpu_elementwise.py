@@ -34,8 +34,11 @@ def _flat(x: Array) -> Array | None:
     return ordered.reshape(-1) if ordered.flags.c_contiguous else None
 
 
-def _apply(function: Callable[[Array, Array], object], x: Array, worth: int) -> Array | None:
-    """A new array with ``function(part of x, part of the result)`` for all 1-d parts; None where x has gaps."""
+def apply_flat(function: Callable[[Array, Array], object], x: Array, worth: int) -> Array | None:
+    """A new array with ``function(part of x, part of the result)`` for all 1-d parts; None where x has gaps.
+
+    From ``worth`` elements on the parts are shared by the threads.
+    """
     flat = _flat(x)
     if flat is None:
         return None
@@ -66,7 +69,7 @@ def relu(x: Array) -> Array:
     """``max(x, 0)``; with a row of zeros, as ``np.maximum`` takes twice as long with a scalar."""
     if x.dtype.char == "?":  # the maximum with 0 would be an integer
         raise TypeError("expected numbers, got bools")
-    out = _apply(_relu_part, x, 1 << 20) if x.size >= _ROW and x.dtype.char in "fd" else None
+    out = apply_flat(_relu_part, x, 1 << 20) if x.size >= _ROW and x.dtype.char in "fd" else None
     return np.maximum(x, 0) if out is None else out
 
 
@@ -81,7 +84,7 @@ def _sigmoid_part(x: Array, out: Array) -> None:
 
 def sigmoid(x: Array) -> Array | None:
     """``1 / (1 + exp(-x))``, exact in both tails, by one exponential: (1 or e) / (1 + e) with e = exp(-|x|)."""
-    return _apply(_sigmoid_part, x, 1 << 17)
+    return apply_flat(_sigmoid_part, x, 1 << 17)
 
 
 #: erf(x) = tanh(x * P(x * x)): the coefficients of P, the highest first, for an error below 2e-7.
@@ -102,7 +105,7 @@ def _erf_part(x: Array, out: Array) -> None:
 
 def erf(x: Array) -> Array | None:
     """The error function of float32: 20 times as fast as SciPy's, which takes each element by itself."""
-    return _apply(_erf_part, x, 1 << 17)
+    return apply_flat(_erf_part, x, 1 << 17)
 
 
 def column_sums(x: Array) -> Array | None:

@@ -1,0 +1,108 @@
+"""Kernels compiled by Numba: the extra ``chainrule[fast]``.
+
+NumPy makes one pass over memory for every operation of a formula; a compiled loop makes one for the whole formula. The
+kernels here stand for those operations where that wins by measurement (``python -m chainrule.benchmarks.peers``).
+Without Numba, or with ``CHAINRULE_FAST=0`` in the environment, the plain kernels do the work.
+
+Numba takes half a second to import, so the module of a kernel is imported when the first array comes that is worth it.
+Loops run without the interpreter's lock, on the threads of :mod:`chainrule.backends.pool`; they are compiled on first
+use and kept on disk.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.base import Backend
+
+_VARIABLE = "CHAINRULE_FAST"
+
+#: the module here that has the kernel of an op; importing it gives ``register(backend)``
+MODULES: dict[str, str] = {
+    "erf": "elementwise",
+    "exp": "elementwise",
+    "sigmoid": "elementwise",
+    "tanh": "elementwise",
+}
+
+#: elements of its largest array from which on an op goes to its compiled kernel
+worth = 1 << 13
+
+#: what does the work where a compiled kernel does not, by op
+_plain: dict[str, Callable[..., Any]] = {}
+_loaded: set[str] = set()
+_loading = threading.RLock()
+
+
+def enabled() -> bool:
+    """Whether Numba is installed and ``CHAINRULE_FAST`` is not 0.
+
+    Raises ValueError when ``CHAINRULE_FAST`` is neither 0 nor 1.
+    """
+    wanted = os.environ.get(_VARIABLE, "1")
+    if wanted not in ("0", "1"):
+        raise ValueError(f"{_VARIABLE} is {wanted!r}; expected 0 (never use the compiled kernels) or 1")
+    return wanted == "1" and importlib.util.find_spec("numba") is not None
+
+
+def register(backend: Backend) -> None:
+    """Let the compiled kernels take over from those of ``backend``, module by module, when they are needed."""
+    if not enabled():
+        return
+    for op in MODULES:
+        _plain[op] = getattr(backend.xp, op)
+        setattr(backend.xp, op, _until_worth_it(op, backend))
+
+
+def load(backend: Backend, module: str) -> None:
+    """Import a module and put its kernels in place."""
+    with _loading:
+        if module not in _loaded:
+            importlib.import_module(f"{__name__}.{module}").register(backend)
+            _loaded.add(module)
+
+
+def _worth_it(arrays: tuple[Any, ...]) -> bool:
+    return any(type(a) is np.ndarray and a.size >= worth for a in arrays)
+
+
+def _until_worth_it(op: str, backend: Backend) -> Callable[..., Any]:
+    """The plain kernel, which loads the compiled one when the first large array comes."""
+    plain = _plain[op]
+
+    def plain_or_load(*arrays: Any, **attributes: Any) -> Any:
+        if not _worth_it(arrays):
+            return plain(*arrays, **attributes)
+        load(backend, MODULES[op])
+        return getattr(backend.xp, op)(*arrays, **attributes)
+
+    return plain_or_load
+
+
+def compiled_kernel(op: str, backend: Backend) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a compiled implementation of ``op``, which must agree with the declared forward.
+
+    It gets the op's arrays and attributes, and may give NotImplemented for those that it is not made for: then the
+    plain kernel does the work, as it does for small arrays.
+    """
+    plain = _plain[op]
+
+    def put(function: Callable[..., Any]) -> Callable[..., Any]:
+        def compiled_or_plain(*arrays: Any, **attributes: Any) -> Any:
+            if _worth_it(arrays):
+                result = function(*arrays, **attributes)
+                if result is not NotImplemented:
+                    return result
+            return plain(*arrays, **attributes)
+
+        setattr(backend.xp, op, compiled_or_plain)
+        return compiled_or_plain
+
+    return put

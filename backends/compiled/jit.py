@@ -1,0 +1,29 @@
+"""How the loops of this package are compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+# Sums may be taken in another order and products joined with additions, which is what vector instructions need. NaN,
+# infinities and subnormal numbers stay what they are.
+_REORDERED = {"contract", "reassoc", "nsz"}
+
+
+def loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a loop over arrays for the types that it is called with; it runs without the interpreter's lock.
+
+    The machine code is kept on disk beside the source file, or in the user's cache folder.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _REORDERED}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder to keep it in that can be written to
+        return numba.njit(**options)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function of numbers into the loops that call it, with its operations in the order that is written."""
+    return numba.njit(forceinline=True, error_model="numpy", fastmath={"contract"})(function)
