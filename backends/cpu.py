@@ -54,7 +54,7 @@ class NumpyBackend(Backend):
         compiled.register(self)
 
     # it wraps each 0-d result: no Python function around it
-    asarray: Any = staticmethod(np.asarray)  # type: ignore[assignment]
+    asarray: Any = staticmethod(np.asarray)
 
     def from_host(self, array: np.ndarray, index: int = 0) -> np.ndarray:
         return np.array(array)
