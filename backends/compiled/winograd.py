@@ -21,6 +21,9 @@ Array = np.ndarray
 _LANES = 32
 _COLUMN = 6 * _LANES
 
+#: of a filter's channels, how many are read at a time: neighbours in memory
+_CHANNELS = 8
+
 _f, _u = np.float32, np.uintp
 
 
@@ -131,19 +134,17 @@ def _spread(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
 
 @loop
 def _inputs(
-    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, ph: Any, pw: Any, patch: Any, y: Any, tap: Any
+    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, ph: Any, pw: Any, pixels: Any, patch: Any, square: Any, y: Any, tap: Any
 ) -> None:
     first, end, top, bottom = block
-    square = patch[:_COLUMN]
-    patch = patch[_COLUMN:]
     width = tw * m + 6 - m
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
             for c0 in range(0, c, _LANES):
-                _load(x, planar, c, h, w, image, i * m - ph, -pw, 6, width, c0, patch)
+                _load(x, planar, c, h, w, image, i * m - ph, -pw, 6, width, c0, pixels)
                 for q in range(width):
-                    _analyse(patch, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
+                    _analyse(pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
                 for j in range(tw):
                     for r in range(6):
                         _analyse(patch, j * m * _COLUMN + r * _LANES, _COLUMN, square, 0, _LANES)
@@ -154,19 +155,17 @@ def _inputs(
 
 @loop
 def _gradients(
-    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, patch: Any, y: Any, tap: Any
+    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, pixels: Any, patch: Any, square: Any, y: Any, tap: Any
 ) -> None:
     first, end, top, bottom = block
-    square = patch[:_COLUMN]
-    patch = patch[_COLUMN:]
     width, k = tw * m, k1 - k0
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
             for c0 in range(k0, k1, _LANES):
-                _load(x, planar, c, h, w, image, i * m, 0, m, width, c0, patch)
+                _load(x, planar, c, h, w, image, i * m, 0, m, width, c0, pixels)
                 for q in range(width):
-                    _spread(m, patch, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
+                    _spread(m, pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
                 for j in range(tw):
                     for r in range(6):
                         _spread(m, patch, j * m * _COLUMN + r * _LANES, _COLUMN, square, 0, _LANES)
@@ -178,7 +177,7 @@ def _gradients(
 
 @loop
 def _results(
-    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, square: Any, y: Any, k: Any, oh: Any, ow: Any
+    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, half: Any, square: Any, y: Any, k: Any, oh: Any, ow: Any
 ) -> None:
     first, end, top, bottom = block
     tile = 0
@@ -187,93 +186,100 @@ def _results(
             for j in range(tw):
                 for c0 in range(k0, k1, _LANES):
                     for q in range(6):
-                        _combine(m, x, q * tap + tile * (k1 - k0) + c0 - k0, 6 * tap, square, q * _LANES, _COLUMN)
+                        _combine(m, x, q * tap + tile * (k1 - k0) + c0 - k0, 6 * tap, half, q * _LANES, _COLUMN)
                     for a in range(min(m, oh - i * m)):
-                        _combine(m, square, a * _COLUMN, _LANES, square, a * _COLUMN, _LANES)
+                        _combine(m, half, a * _COLUMN, _LANES, square, 0, _LANES)
                         for b in range(min(m, ow - j * m)):
                             place = ((image * oh + i * m + a) * ow + j * m + b) * k + c0
                             for e in range(min(_LANES, k1 - c0)):
-                                result = square[_u(a * _COLUMN + b * _LANES) + _u(e)] + bias[_u(c0) + _u(e)]
+                                result = square[_u(b * _LANES) + _u(e)] + bias[_u(c0) + _u(e)]
                                 y[_u(place) + _u(e)] = result
                 tile += 1
 
 
-@loop
-def _filters(x: Any, square: Any, y: Any, tap: Any, row: Any) -> None:
-    r, c, k = x.shape[0], x.shape[2], x.shape[3]
-    for k0 in range(0, k, _LANES):
-        lanes = min(_LANES, k - k0)
-        for channel in range(c):
-            for e in range(lanes):
-                for i in range(r):
-                    for j in range(r):
-                        square[_u(i * _COLUMN + j * _LANES) + _u(e)] = x[i, j, channel, k0 + e]
-            for j in range(r):
-                _expand(r, square, j * _LANES, _COLUMN)
-            for i in range(6):
-                _expand(r, square, i * _COLUMN, _LANES)
-                for j in range(6):
-                    _copy(square, i * _COLUMN + j * _LANES, y, (i * 6 + j) * tap + channel * row + k0, lanes)
-
-
 @inlined
-def _expand(r: Any, x: Any, a: Any, s: Any) -> None:
-    """r (3 or 5) weights of a filter from x[a] on, s apart, to six in their place."""
+def _expand(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
+    """r (3 or 5) weights of a filter from x[a] on, s apart, to six from y[b] on, t apart."""
     for e in range(_LANES):
-        i = _u(a) + _u(e)
+        i, o = _u(a) + _u(e), _u(b) + _u(e)
         w0, w1, w2 = x[i], x[i + _u(s)], x[i + _u(2 * s)]
         w3 = x[i + _u(3 * s)] if r == 5 else _f(0)
         w4 = x[i + _u(4 * s)] if r == 5 else _f(0)
         even, odd = _f(-1 / 6) * (w0 + w2 + w4), _f(-1 / 6) * (w1 + w3)
         far, farther = _f(1 / 24) * (w0 + _f(4) * w2 + _f(16) * w4), _f(1 / 12) * (w1 + _f(4) * w3)
-        x[i] = _f(0.25) * w0
-        x[i + _u(s)] = even + odd
-        x[i + _u(2 * s)] = even - odd
-        x[i + _u(3 * s)] = far + farther
-        x[i + _u(4 * s)] = far - farther
-        x[i + _u(5 * s)] = w4 if r == 5 else w2
+        y[o] = _f(0.25) * w0
+        y[o + _u(t)] = even + odd
+        y[o + _u(2 * t)] = even - odd
+        y[o + _u(3 * t)] = far + farther
+        y[o + _u(4 * t)] = far - farther
+        y[o + _u(5 * t)] = w4 if r == 5 else w2
 
 
 @inlined
-def _contract(r: Any, x: Any, a: Any, s: Any) -> None:
-    """The transpose of :func:`_expand`: six gradients to r in their place."""
+def _contract(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
+    """The transpose of :func:`_expand`: six gradients to r."""
     for e in range(_LANES):
-        i = _u(a) + _u(e)
+        i, o = _u(a) + _u(e), _u(b) + _u(e)
         p0, p5 = x[i], x[i + _u(5 * s)]
         p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
         even, odd = _f(-1 / 6) * (p1 + p2), _f(-1 / 6) * (p1 - p2)
         far, farther = _f(1 / 24) * (p3 + p4), _f(1 / 12) * (p3 - p4)
-        x[i] = _f(0.25) * p0 + even + far
-        x[i + _u(s)] = odd + farther
-        if r == 3:
-            x[i + _u(2 * s)] = even + _f(4) * far + p5
-        else:
-            x[i + _u(2 * s)] = even + _f(4) * far
-            x[i + _u(3 * s)] = odd + _f(4) * farther
-            x[i + _u(4 * s)] = even + _f(16) * far + p5
+        y[o] = _f(0.25) * p0 + even + far
+        y[o + _u(t)] = odd + farther
+        y[o + _u(2 * t)] = even + _f(4) * far + (p5 if r == 3 else _f(0))
+        if r == 5:
+            y[o + _u(3 * t)] = odd + _f(4) * farther
+            y[o + _u(4 * t)] = even + _f(16) * far + p5
 
 
 @loop
-def _filter_gradient(x: Any, parts: Any, part: Any, tap: Any, row: Any, square: Any, y: Any) -> None:
-    r, c, k = y.shape[0], y.shape[2], y.shape[3]
+def _filters(r: Any, x: Any, stage: Any, half: Any, square: Any, y: Any, tap: Any, row: Any) -> None:
+    _, c, k = x.shape
     for k0 in range(0, k, _LANES):
         lanes = min(_LANES, k - k0)
-        for channel in range(c):
-            for t in range(36):
-                place = t * tap + channel * row + k0
-                _copy(x, place, square, t * _LANES, lanes)
-                for _ in range(1, parts):
-                    place += part
-                    for e in range(lanes):
-                        square[_u(t * _LANES) + _u(e)] += x[_u(place) + _u(e)]
-            for i in range(6):
-                _contract(r, square, i * _COLUMN, _LANES)
-            for j in range(r):
-                _contract(r, square, j * _LANES, _COLUMN)
+        for first in range(0, c, _CHANNELS):
+            channels = min(_CHANNELS, c - first)
             for e in range(lanes):
-                for i in range(r):
-                    for j in range(r):
-                        y[i, j, channel, k0 + e] = square[_u(i * _COLUMN + j * _LANES) + _u(e)]
+                place = e
+                for channel in range(first, first + channels):
+                    for t in range(r * r):
+                        stage[_u(place)] = x[t, channel, k0 + e]
+                        place += _LANES
+            for channel in range(channels):
+                for j in range(r):
+                    _expand(r, stage, (channel * r * r + j) * _LANES, r * _LANES, half, j * _LANES, _COLUMN)
+                for i in range(6):
+                    _expand(r, half, i * _COLUMN, _LANES, square, 0, _LANES)
+                    for j in range(6):
+                        place = (i * 6 + j) * tap + (first + channel) * row + k0
+                        _copy(square, j * _LANES, y, place, lanes)
+
+
+@loop
+def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, stage: Any, half: Any, square: Any, y: Any) -> None:
+    _, c, k = y.shape
+    for k0 in range(0, k, _LANES):
+        lanes = min(_LANES, k - k0)
+        for first in range(0, c, _CHANNELS):
+            channels = min(_CHANNELS, c - first)
+            for channel in range(channels):
+                for t in range(36):
+                    place = t * tap + (first + channel) * row + k0
+                    _copy(x, place, square, t * _LANES, lanes)
+                    for _ in range(1, parts):
+                        place += part
+                        for e in range(lanes):
+                            square[_u(t * _LANES) + _u(e)] += x[_u(place) + _u(e)]
+                for i in range(6):
+                    _contract(r, square, i * _COLUMN, _LANES, half, i * _COLUMN, _LANES)
+                for j in range(r):
+                    _contract(r, half, j * _LANES, _COLUMN, stage, (channel * r * r + j) * _LANES, r * _LANES)
+            for e in range(lanes):
+                place = e
+                for channel in range(first, first + channels):
+                    for t in range(r * r):
+                        y[t, channel, k0 + e] = stage[_u(place)]
+                        place += _LANES
 
 
 def _flat(x: Array) -> tuple[Array, bool]:
@@ -291,8 +297,9 @@ def _memory(x: Array) -> tuple[Array, list[int]]:
     return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,)), steps
 
 
-def _square() -> Array:
-    return scratch("square", (6 * _COLUMN,), np.float32)
+def _buffers(**squares: int) -> list[Array]:
+    """This thread's memory for so many columns of six pixels."""
+    return [scratch(name, (count * _COLUMN,), np.float32) for name, count in squares.items()]
 
 
 def inputs(tiles: Any) -> Callable[[Any, Array], None]:
@@ -302,8 +309,8 @@ def inputs(tiles: Any) -> Callable[[Any, Array], None]:
 
     def run(block: Any, out: Array) -> None:
         memory, (tap, *_) = _memory(out)
-        patch = scratch("patch", (_COLUMN * (tw * m + 7 - m),), np.float32)
-        _inputs(flat, planar, c, h, w, block, m, tw, *tiles.padding, patch, memory, tap)
+        buffers = _buffers(pixels=tw * m + 6 - m, patch=tw * m + 6 - m, square=1)
+        _inputs(flat, planar, c, h, w, block, m, tw, *tiles.padding, *buffers, memory, tap)
 
     return run
 
@@ -315,8 +322,8 @@ def gradients(tiles: Any, g: Array) -> Callable[[Any, int, int, Array], None]:
 
     def run(block: Any, k0: int, k1: int, out: Array) -> None:
         memory, (tap, *_) = _memory(out)
-        patch = scratch("patch", (_COLUMN * (tw * m + 1),), np.float32)
-        _gradients(flat, planar, k, h, w, block, m, tw, k0, k1, patch, memory, tap)
+        buffers = _buffers(pixels=tw * m, patch=tw * m, square=1)
+        _gradients(flat, planar, k, h, w, block, m, tw, k0, k1, *buffers, memory, tap)
 
     return run
 
@@ -325,14 +332,19 @@ def results(tiles: Any, products: Array, bias: Array | None, block: Any, k0: int
     memory, (tap, *_) = _memory(products)
     k = out.shape[3]
     bias = np.zeros(k, np.float32) if bias is None else np.ascontiguousarray(bias)
-    _results(memory, tap, bias, block, tiles.m, tiles.tw, k0, k1, _square(), out.reshape(-1), k, tiles.oh, tiles.ow)
+    buffers = _buffers(half=6, square=1)
+    _results(memory, tap, bias, block, tiles.m, tiles.tw, k0, k1, *buffers, out.reshape(-1), k, tiles.oh, tiles.ow)
 
 
 def filters(weight: Array, out: Array) -> None:
     memory, (tap, row, _) = _memory(out)
-    _filters(weight, _square(), memory, tap, row)
+    r, _, c, k = weight.shape
+    buffers = _buffers(stage=_CHANNELS * r, half=6, square=1)  # r pixels are enough for a column of the stage
+    _filters(r, weight.reshape(r * r, c, k), *buffers, memory, tap, row)
 
 
 def filter_gradient(sums: Array, out: Array) -> None:
     memory, (part, tap, row, _) = _memory(sums)
-    _filter_gradient(memory, len(sums), part, tap, row, _square(), out)
+    r, _, c, k = out.shape
+    buffers = _buffers(stage=_CHANNELS * r, half=6, square=6)
+    _filter_gradient(r, memory, len(sums), part, tap, row, *buffers, out.reshape(r * r, c, k))
