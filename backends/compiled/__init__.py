@@ -52,6 +52,11 @@ def enabled() -> bool:
     return wanted == "1" and importlib.util.find_spec("numba") is not None
 
 
+def module(name: str) -> Any:
+    """A module of this package whose functions a kernel calls itself; None where the plain ones are to be used."""
+    return importlib.import_module(f"{__name__}.{name}") if enabled() else None
+
+
 def register(backend: Backend) -> None:
     """Let the compiled kernels take over from those of ``backend``, module by module, when they are needed."""
     if not enabled():
