@@ -4,7 +4,8 @@ Images are logically (N, C, H, W). The kernels read any strides and write channe
 ``KW * C`` neighbours is contiguous and a result block is a plain matrix. A block is about 1 MB of windows, which
 stays in a core's second-level cache from the copy to the product. 3x3 and 5x5 with many channels go through
 Winograd's algorithm (``cpu_winograd.py``), 5x5 with stride 2 too (``cpu_halving.py``), depthwise ones through banded
-matrices (``cpu_depthwise.py``). :func:`choose` says which when. Other dtypes run the declared forward.
+matrices (``cpu_depthwise.py``); 1x1 keeps planes (``cpu_pointwise.py``). :func:`choose` says which when. Other dtypes run the
+declared forward.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from chainrule.backends import cpu_depthwise as depthwise
 from chainrule.backends import cpu_halving as halving
+from chainrule.backends import cpu_pointwise as pointwise
 from chainrule.backends import cpu_winograd as winograd
 from chainrule.backends.base import Backend, kernel
 from chainrule.backends.namespace import FORWARDS
@@ -204,7 +206,7 @@ def choose(
     | winograd  | 36 products of transformed tiles     | quick, stride 1, 3x3 from 16 or 5x5 from 48 channels    |
     | halved    | 2x2 pixels as one, then winograd     | quick, stride 2, 5x5 from 32 channels, even padding     |
     | planar    | windows as planes, pixels innermost  | fewer than 8 channels, result rows longer than windows' |
-    | rows      | windows as rows of a matrix          | else; for 1x1 the image itself is that matrix           |
+    | rows      | windows as rows of a matrix          | else; for 1x1 the image is that matrix or its transpose |
 
     Args:
         quick: whether Winograd's algorithm may be used: float32, and ``cpu.precise`` is False.
@@ -245,9 +247,11 @@ def conv2d(
 ) -> Array:
     """Images x (N, C, H, W) with filters (K, C / groups, KH, KW): (N, K, OH, OW) in channels-last memory.
 
-    A depthwise convolution keeps the memory order of the images.
+    A depthwise convolution keeps the memory order of the images, and so does 1x1.
     """
     how = choose(x.shape, weight.shape, stride, padding, dilation, groups, quick)
+    if how == "rows" and pointwise.pays(weight.shape, stride, padding, x):
+        return pointwise.forward(x, weight, bias)
     image = last(x)
     if how == "depthwise":
         sizes = [_out_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
@@ -347,6 +351,8 @@ def conv2d_weight(
             for channels, filters in _parts(x.shape[1], k, groups)
         ]
         return np.ascontiguousarray(np.concatenate(pieces, axis=3).transpose(3, 2, 0, 1))
+    if how == "rows" and pointwise.pays(weight_size, stride, padding, x, g):
+        return pointwise.weight_gradient(x, g)
     windows = _Windows(image, (kh, kw), stride, padding, dilation, groups, how == "planar")
     parts = ranges(len(windows.blocks), _PARTIALS)
     shape = (windows.width, k) if groups == 1 else (groups, windows.width, k // groups)
@@ -381,9 +387,7 @@ def conv2d_weight(
                     sums[part] += product
 
     _for_all(run, len(parts), g.size * windows.width)
-    total = sums[0]
-    for part in range(1, len(parts)):
-        total += sums[part]
+    total = np.add.reduce(sums, 0)
     if groups > 1:
         total = total.reshape(groups, kh, kw, c, k // groups).transpose(0, 4, 3, 1, 2)
         return np.ascontiguousarray(total.reshape(k, c, kh, kw))
