@@ -47,7 +47,8 @@ def _planes(x: Array) -> Array | None:
     return np.lib.stride_tricks.as_strided(x, (n, c, h * w), (strides[0], strides[1], size))
 
 
-def _for_all(function: Callable[[int], object], count: int, work: int) -> None:
+def for_all(function: Callable[[int], object], count: int, work: int) -> None:
+    """``parallel`` where there is enough work, else a loop."""
     if work >= _WORTH:
         parallel(function, count)
     else:
@@ -76,7 +77,7 @@ def forward(images: Array, weight: Array, bias: Array | None) -> Array:
         if column is not None:
             np.add(target, column, out=target)
 
-    _for_all(run, len(tasks), out.size * c)
+    for_all(run, len(tasks), out.size * c)
     return out.reshape(n, k, *images.shape[2:])
 
 
@@ -99,6 +100,6 @@ def weight_gradient(images: Array, gradients: Array) -> Array:
             if block > begin:
                 np.add(sums[part], target, out=sums[part])
 
-    _for_all(run, len(parts), g.size * c)
+    for_all(run, len(parts), g.size * c)
     total: Array = np.add.reduce(sums, 0)
     return total[:, :, None, None]

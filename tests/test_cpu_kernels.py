@@ -35,7 +35,6 @@ def many_threads(monkeypatch):
     """Threads even for small work; the number of them is set back afterwards."""
     before = pool.get_num_threads()
     pool.set_num_threads(2)
-    monkeypatch.setattr(cpu_convolution, "_WORTH", 0)
     monkeypatch.setattr(cpu_convolution.depthwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_convolution.pointwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_matmul, "_WORTH", 100)

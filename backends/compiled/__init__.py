@@ -26,6 +26,9 @@ _VARIABLE = "CHAINRULE_FAST"
 
 #: the module here that has the kernel of an op; importing it gives ``register(backend)``
 MODULES: dict[str, str] = {
+    "depthwise": "depthwise",
+    "depthwise_input": "depthwise",
+    "depthwise_weight": "depthwise",
     "erf": "elementwise",
     "exp": "elementwise",
     "sigmoid": "elementwise",
