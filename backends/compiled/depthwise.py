@@ -150,7 +150,9 @@ def _forward_last(images: Array, filters: Array, biases: Array, out: Pair, of: C
             s = of(b - a)
             signal = scratch("signal", (s.size * c,), images.dtype)
             geometry = (s.padding[0] - a * s.stride[0], *s.geometry[1:])
-            pixel_stencils.forward(flat[i], images.shape[1:], geometry, s.starts * c, tiled, first, signal, result[i, a:b])
+            pixel_stencils.forward(
+                flat[i], images.shape[1:], geometry, s.starts * c, tiled, first, signal, result[i, a:b]
+            )
 
     _run(run, len(blocks), result.size * s.taps)
     return result.reshape(n, *out, c)
@@ -209,7 +211,9 @@ def _weight_last(images: Array, gradients: Array, of: Callable[[int], _Signal]) 
             s = of(b - a)
             signal = scratch("signal", (s.size * c,), images.dtype)
             geometry = (s.padding[0] - a * s.stride[0], *s.geometry[1:])
-            pixel_stencils.weight_gradient(flat[i], images.shape[1:], rows[i, a:b], geometry, s.starts * c, signal, sums[block])
+            pixel_stencils.weight_gradient(
+                flat[i], images.shape[1:], rows[i, a:b], geometry, s.starts * c, signal, sums[block]
+            )
 
     _run(run, len(blocks), gradients.size * s.taps)
     return np.add.reduce(sums.reshape(len(blocks), s.taps, pixels, c), 2).transpose(0, 2, 1)

@@ -24,9 +24,7 @@ def _copy(of: Any, to: Any) -> None:
 
 
 @loop
-def _spread(
-    image: Any, size: Any, top: int, left: int, rows: int, columns: int, sh: int, sw: int, signal: Any
-) -> None:
+def _spread(image: Any, size: Any, top: int, left: int, rows: int, columns: int, sh: int, sw: int, signal: Any) -> None:
     """Write an image of ``size`` (H, W, C) into ``signal`` as (sh, sw, rows, columns, C), with zeros around it.
 
     Pixel (y, x) goes to (y + top, x + left), or is left out where there is no such place.
@@ -169,12 +167,10 @@ def _add_products(s: Any, g: Any, out: Any) -> None:
 
 
 @loop
-def weight_gradient(
-    image: Any, size: Any, gradient: Any, geometry: Any, starts: Any, signal: Any, sums: Any
-) -> None:
-    """Add the gradient of the filters from an image, flat and of ``size`` (H, W, C), and rows of gradients (rows, OW * C) to ``sums``.
+def weight_gradient(image: Any, size: Any, gradient: Any, geometry: Any, starts: Any, signal: Any, sums: Any) -> None:
+    """Add the gradient of the filters to ``sums``, from an image, flat and of ``size`` (H, W, C), and that of its result.
 
-    ``sums`` (T, run) has the elements of some pixels one after another, as ``tiled`` above.
+    The latter is (rows, OW * C). ``sums`` (T, run) has the elements of some pixels one after another, as ``tiled`` above.
     """
     top, left, rows, columns, sh, sw = geometry
     _spread(image, size, top, left, rows, columns, sh, sw, signal)

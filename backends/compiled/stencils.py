@@ -203,9 +203,7 @@ def input_gradient(
 
 
 @loop
-def weight_gradient(
-    images: Any, gradients: Any, geometry: Any, starts: Any, signal: Any, full: Any, out: Any
-) -> None:
+def weight_gradient(images: Any, gradients: Any, geometry: Any, starts: Any, signal: Any, full: Any, out: Any) -> None:
     """For each plane of images (P, H, W) and gradients (P, OH, OW) the gradient of its filter, into ``out`` (P, T)."""
     top, left, rows, columns, sh, sw = geometry
     _, oh, ow = gradients.shape
