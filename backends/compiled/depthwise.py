@@ -46,25 +46,25 @@ class _Signal:
         self.up, self.left = self.reach[0] - down[self.order], self.reach[1] - right[self.order]
 
 
-_signal = functools.lru_cache(maxsize=256)(_Signal)
+signal_of = functools.lru_cache(maxsize=256)(_Signal)
 
 
-def _is_last(x: Array) -> bool:
+def is_last(x: Array) -> bool:
     """Whether pixels (N, H, W, C) are contiguous in memory, and planes are not."""
     return x.transpose(0, 2, 3, 1).flags.c_contiguous and not x.flags.c_contiguous
 
 
-def _in_planes(x: Array) -> Array:
+def in_planes(x: Array) -> Array:
     """Images (N, C, H, W) as planes (N * C, H, W)."""
     return np.ascontiguousarray(x).reshape(-1, *x.shape[2:])
 
 
-def _in_pixels(x: Array) -> Array:
+def in_pixels(x: Array) -> Array:
     """Images (N, C, H, W) as (N, H, W, C)."""
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
 
 
-def _run(function: Callable[[int, int], object], count: int, work: int) -> None:
+def share(function: Callable[[int, int], object], count: int, work: int) -> None:
     """``function(first, end)`` for ``count`` pieces of so much work, in parts for the threads."""
     parts = ranges(count, max(1, min(count, work // _PART)))
     if len(parts) == 1:
@@ -85,7 +85,7 @@ def _forward(images: Array, filters: Array, biases: Array, out: Pair, s: _Signal
         signal, full = scratch("signal", (s.size,), images.dtype), scratch("full", (s.size,), images.dtype)
         stencils.forward(images[a:b], s.geometry, s.starts, filters, biases, a % channels, signal, full, result[a:b])
 
-    _run(run, len(images), result.size * s.taps)
+    share(run, len(images), result.size * s.taps)
     return result
 
 
@@ -102,7 +102,7 @@ def _input(gradients: Array, filters: Array, size: Pair, s: _Signal) -> Array:
             gradients[a:b], s.geometry, starts, s.bounds, ordered, lead, a % channels, signal, full, result[a:b]
         )
 
-    _run(run, len(gradients), result.size * s.taps)
+    share(run, len(gradients), result.size * s.taps)
     return result
 
 
@@ -114,7 +114,7 @@ def _weight(images: Array, gradients: Array, s: _Signal) -> Array:
         signal, full = scratch("signal", (s.size,), images.dtype), scratch("full", (s.size,), images.dtype)
         stencils.weight_gradient(images[a:b], gradients[a:b], s.geometry, s.starts, signal, full, sums[a:b])
 
-    _run(run, len(images), gradients.size * s.taps)
+    share(run, len(images), gradients.size * s.taps)
     return sums
 
 
@@ -154,7 +154,7 @@ def _forward_last(images: Array, filters: Array, biases: Array, out: Pair, of: C
                 flat[i], images.shape[1:], geometry, s.starts * c, tiled, first, signal, result[i, a:b]
             )
 
-    _run(run, len(blocks), result.size * s.taps)
+    share(run, len(blocks), result.size * s.taps)
     return result.reshape(n, *out, c)
 
 
@@ -191,7 +191,7 @@ def _input_last(gradients: Array, filters: Array, size: Pair, s: _Signal) -> Arr
                 result[i, a:b],
             )
 
-    _run(run, len(blocks), result.size * s.taps)
+    share(run, len(blocks), result.size * s.taps)
     return result.reshape(n, *size, c)
 
 
@@ -215,7 +215,7 @@ def _weight_last(images: Array, gradients: Array, of: Callable[[int], _Signal]) 
                 flat[i], images.shape[1:], rows[i, a:b], geometry, s.starts * c, signal, sums[block]
             )
 
-    _run(run, len(blocks), gradients.size * s.taps)
+    share(run, len(blocks), gradients.size * s.taps)
     return np.add.reduce(sums.reshape(len(blocks), s.taps, pixels, c), 2).transpose(0, 2, 1)
 
 
@@ -236,24 +236,24 @@ def forward(
         return NotImplemented
 
     def of(rows: int) -> _Signal:
-        return _signal(weight.shape[2:], (rows, out[1]), stride, padding, dilation)
+        return signal_of(weight.shape[2:], (rows, out[1]), stride, padding, dilation)
 
     filters = np.ascontiguousarray(weight).reshape(weight.shape[0], -1)
     biases = np.zeros(weight.shape[0], x.dtype) if bias is None else np.ascontiguousarray(bias)
-    if _is_last(x):
-        return _forward_last(_in_pixels(x), filters, biases, out, of).transpose(0, 3, 1, 2)
-    return _forward(_in_planes(x), filters, biases, out, of(out[0])).reshape(*x.shape[:2], *out)
+    if is_last(x):
+        return _forward_last(in_pixels(x), filters, biases, out, of).transpose(0, 3, 1, 2)
+    return _forward(in_planes(x), filters, biases, out, of(out[0])).reshape(*x.shape[:2], *out)
 
 
 def input_gradient(g: Array, weight: Array, *, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
     """The gradient for images of height and width ``size`` from g (N, C, OH, OW)."""
     if not _sound(stride, padding, dilation, (g.shape[1], 1), weight.shape[:2]):
         return NotImplemented
-    s = _signal(weight.shape[2:], g.shape[2:], stride, padding, dilation)
+    s = signal_of(weight.shape[2:], g.shape[2:], stride, padding, dilation)
     filters = np.ascontiguousarray(weight).reshape(weight.shape[0], -1)
-    if _is_last(g):
-        return _input_last(_in_pixels(g), filters, size, s).transpose(0, 3, 1, 2)
-    return _input(_in_planes(g), filters, size, s).reshape(*g.shape[:2], *size)
+    if is_last(g):
+        return _input_last(in_pixels(g), filters, size, s).transpose(0, 3, 1, 2)
+    return _input(in_planes(g), filters, size, s).reshape(*g.shape[:2], *size)
 
 
 def weight_gradient(x: Array, g: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
@@ -262,13 +262,13 @@ def weight_gradient(x: Array, g: Array, *, kernel: Pair, stride: Pair, padding: 
         return NotImplemented
 
     def of(rows: int) -> _Signal:
-        return _signal(kernel, (rows, g.shape[3]), stride, padding, dilation)
+        return signal_of(kernel, (rows, g.shape[3]), stride, padding, dilation)
 
     c = x.shape[1]
-    if _is_last(x):
-        sums = _weight_last(_in_pixels(x), _in_pixels(g), of)
+    if is_last(x):
+        sums = _weight_last(in_pixels(x), in_pixels(g), of)
     else:
-        sums = _weight(_in_planes(x), _in_planes(g), of(g.shape[2])).reshape(x.shape[0], c, -1)
+        sums = _weight(in_planes(x), in_planes(g), of(g.shape[2])).reshape(x.shape[0], c, -1)
     return np.add.reduce(sums, 0, np.float64).astype(x.dtype).reshape(c, 1, *kernel)
 
 

@@ -17,7 +17,7 @@ _RUN = 2048
 
 
 @loop
-def _fill(out: Any, value: Any) -> None:
+def fill(out: Any, value: Any) -> None:
     for m in range(out.size):
         out[m] = value
 
@@ -53,7 +53,7 @@ def gather(signal: Any, top: int, left: int, rows: int, columns: int, sh: int, s
     whole = top == left == 0 and height <= rows * sh and width <= columns * sw
     if not whole:
         for y in range(height):
-            _fill(image[y], 0)
+            fill(image[y], 0)
     for y in range(max(0, -top), min(height, rows * sh - top)):
         u = y + top
         for b in range(sw):
@@ -103,7 +103,7 @@ def shifted_sums(signal: Any, starts: Any, weights: Any, first: Any, out: Any) -
     taps = starts.size
     for a in range(0, out.size, _RUN):
         part, moved = out[a : a + _RUN], signal[a:]
-        _fill(part, first)
+        fill(part, first)
         t = 0
         while t + 9 <= taps:
             _add_nine(moved, starts[t:], weights[t:], part)
@@ -141,7 +141,7 @@ def _one_product(s: Any, k: Any, other: Any, out: Any) -> None:
 def shifted_products(signal: Any, starts: Any, other: Any, out: Any) -> None:
     """``out[t] = sum of signal[starts[t] + m] * other[m]``; ``out`` is in float64."""
     taps = starts.size
-    _fill(out, 0)
+    fill(out, 0)
     for a in range(0, other.size, _RUN):
         part, moved = other[a : a + _RUN], signal[a:]
         t = 0
@@ -164,7 +164,7 @@ def forward(
     top, left, rows, columns, sh, sw = geometry
     channels = biases.size
     _, oh, ow = out.shape
-    _fill(signal, 0)
+    fill(signal, 0)
     for p in range(images.shape[0]):
         c = (first + p) % channels
         spread(images[p], top, left, rows, columns, sh, sw, signal)
@@ -191,7 +191,7 @@ def input_gradient(
     """
     top, left, rows, columns, sh, sw = geometry
     channels, size = weights.shape[0], rows * columns
-    _fill(full, 0)
+    fill(full, 0)
     zero = weights[0, 0] * 0
     for p in range(gradients.shape[0]):
         c = (first + p) % channels
@@ -207,8 +207,8 @@ def weight_gradient(images: Any, gradients: Any, geometry: Any, starts: Any, sig
     """For each plane of images (P, H, W) and gradients (P, OH, OW) the gradient of its filter, into ``out`` (P, T)."""
     top, left, rows, columns, sh, sw = geometry
     _, oh, ow = gradients.shape
-    _fill(signal, 0)
-    _fill(full, 0)
+    fill(signal, 0)
+    fill(full, 0)
     for p in range(images.shape[0]):
         spread(images[p], top, left, rows, columns, sh, sw, signal)
         spread(gradients[p], 0, 0, oh, columns, 1, 1, full)
