@@ -26,10 +26,18 @@ _VARIABLE = "CHAINRULE_FAST"
 
 #: the module here that has the kernel of an op; importing it gives ``register(backend)``
 MODULES: dict[str, str] = {
+    "avg_pool2d": "pooling",
+    "avg_pool2d_back": "pooling",
+    "depthwise": "depthwise",
+    "depthwise_input": "depthwise",
+    "depthwise_weight": "depthwise",
     "erf": "elementwise",
     "exp": "elementwise",
+    "max_pool2d": "pooling",
+    "max_pool2d_back": "pooling",
     "sigmoid": "elementwise",
     "tanh": "elementwise",
+    "window_argmax": "pooling",
 }
 
 #: elements of its largest array from which on an op goes to its compiled kernel
