@@ -6,6 +6,7 @@ views though that BLAS can read where they are, and the result can be written in
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -24,7 +25,7 @@ _WORTH = 1 << 16
 def _merged(x: Array, first: int, end: int) -> Array | None:
     """``x`` with its axes ``first`` to ``end`` as one, a view; None where memory does not allow that."""
     axes = [a for a in range(first, end) if x.shape[a] != 1]
-    for outer, inner in zip(axes, axes[1:], strict=False):
+    for outer, inner in itertools.pairwise(axes):
         if x.strides[outer] != x.strides[inner] * x.shape[inner]:
             return None
     step = x.strides[axes[-1]] if axes else x.itemsize

@@ -28,6 +28,10 @@ _VARIABLE = "CHAINRULE_FAST"
 MODULES: dict[str, str] = {
     "erf": "elementwise",
     "exp": "elementwise",
+    "gru_sequence": "gru",
+    "gru_sequence_back": "gru",
+    "lstm_sequence": "lstm",
+    "lstm_sequence_back": "lstm",
     "sigmoid": "elementwise",
     "tanh": "elementwise",
 }
