@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.backends import (
     compiled,
     cpu_attention,
+    cpu_contract,
     cpu_convolution,
     cpu_elementwise,
     cpu_matmul,
@@ -46,6 +47,7 @@ class NumpyBackend(Backend):
         cpu_convolution.register(self, lambda: not precise)
         cpu_pooling.register(self)
         cpu_matmul.register(self)
+        cpu_contract.register(self)
         cpu_recurrent.register(self)
         cpu_attention.register(self)
         cpu_rows.register(self)

@@ -17,6 +17,8 @@ Array = np.ndarray
 _WORTH = 10_000_000
 _PIECE = 5_000_000
 _MOST = 16
+#: Fewer pieces than this do not keep the threads busy to the end.
+_LEAST = 4
 
 _matmul = np.matmul
 
@@ -69,20 +71,33 @@ def _product(x: Array, y: Array) -> Array:
 
 
 def _batched(x: Array, y: Array) -> Array:
-    """(..., M, K) @ (..., K, N): the first dimension of the result is split."""
+    """(..., M, K) @ (..., K, N)."""
     shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    x_split, y_split = (a.ndim == len(shape) + 2 and a.shape[0] > 1 for a in (x, y))
-    if shape[0] < 2 or not x.size:
-        return _matmul(x, y)
     out = np.empty((*shape, x.shape[-2], y.shape[-1]), dtype=x.dtype)
-    parts = ranges(shape[0], _MOST)
+    x, y = (a if a.shape[:-2] == shape else np.broadcast_to(a, (*shape, *a.shape[-2:])) for a in (x, y))
+    batched_into(x, y, out)
+    return out
+
+
+def batched_into(x: Array, y: Array, out: Array) -> None:
+    """``out[...] = x @ y`` where all three have the same leading dimensions, of which there is one at least.
+
+    The longest leading dimension is split for the threads, and where that is short, the rows of the matrices too.
+    """
+    lead = x.shape[:-2]
+    axis = lead.index(max(lead))
+    batches = ranges(lead[axis], _MOST)
+    rows = ranges(x.shape[-2], -(-_LEAST // max(len(batches), 1)), 16)
+    before = (slice(None),) * axis
+    after = (slice(None),) * (len(lead) - axis - 1)
+    items = [(batch, part) for batch in batches for part in rows]
 
     def run(i: int) -> None:
-        a, b = parts[i]
-        _matmul(x[a:b] if x_split else x, y[a:b] if y_split else y, out=out[a:b])
+        batch, part = (slice(*bounds) for bounds in items[i])
+        of_x = (*before, batch, *after, part)
+        _matmul(x[of_x], y[(*before, batch)], out=out[of_x])
 
-    parallel(run, len(parts))
-    return out
+    parallel(run, len(items))
 
 
 def register(backend: Backend) -> None:
