@@ -141,7 +141,7 @@ def _recorded(
     optimizer: Optimizer, chunk: Chunk, group: Group, recordings: dict[Any, tuple[Recording, Loop] | None]
 ) -> tuple[Recording, Loop] | None:
     """The step as a loop; chunks whose state has the same numbers share it."""
-    state = {k: ARRAY if type(v) is np.ndarray else v for k, v in chunk.state.items()}
+    state: Group = {k: ARRAY if type(v) is np.ndarray else v for k, v in chunk.state.items()}
     state["step"] += 1
     key = (chunk.dtype, *state.items())
     try:

@@ -31,8 +31,8 @@ def _compiled(source: str, signatures: list[Any]) -> Callable[..., None]:
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     if path is not None:
         with contextlib.suppress(RuntimeError, OSError):  # the folder cannot be written to
-            return numba.njit(signatures, cache=True, **options)(names["run"])  # type: ignore[no-any-return]
-    return numba.njit(signatures, **options)(names["run"])  # type: ignore[no-any-return]
+            return numba.njit(signatures, cache=True, **options)(names["run"])
+    return numba.njit(signatures, **options)(names["run"])
 
 
 def _folder() -> str:
