@@ -39,6 +39,7 @@ def many_threads(monkeypatch):
     monkeypatch.setattr(cpu_convolution.pointwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_matmul, "_WORTH", 100)
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
+    monkeypatch.setattr(cpu_matmul, "_MORE", (200, 400, 800))
     monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
     monkeypatch.setattr(cpu_pooling, "_BLOCK", 64)
     monkeypatch.setattr(cpu_recurrent, "_WORTH", 1)
