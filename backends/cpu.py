@@ -12,6 +12,7 @@ from chainrule.backends import (
     cpu_attention,
     cpu_convolution,
     cpu_elementwise,
+    cpu_indexing,
     cpu_matmul,
     cpu_pooling,
     cpu_recurrent,
@@ -51,6 +52,7 @@ class NumpyBackend(Backend):
         cpu_rows.register(self)
         special.register(self)
         cpu_elementwise.register(self)
+        cpu_indexing.register(self)
         compiled.register(self)
 
     def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:

@@ -28,6 +28,10 @@ _VARIABLE = "CHAINRULE_FAST"
 MODULES: dict[str, str] = {
     "erf": "elementwise",
     "exp": "elementwise",
+    "gather": "indexing",
+    "gather_back": "indexing",
+    "rows_summed": "indexing",
+    "scatter_add": "indexing",
     "sigmoid": "elementwise",
     "tanh": "elementwise",
 }
