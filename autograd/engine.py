@@ -247,7 +247,8 @@ def _run(
     """Walk the graph; gradients of ``targets`` are returned, those of leaves accumulated when no targets are given.
 
     The first gradient to reach a node is borrowed, the second makes a fresh array, later ones are added in
-    place (``owned``), as those of slices are from the second on. ``create_graph``: the rules run on Tensors; ``record`` (the same by default): and are recorded.
+    place (``owned``); those of slices already from the second on. ``create_graph``: the rules run on Tensors;
+    ``record`` (the same by default): and are recorded.
     """
     order = _order(grads)
     needed = None if targets is None else _restrict(order, targets)

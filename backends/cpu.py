@@ -19,7 +19,6 @@ from chainrule.backends import (
     cpu_rows,
     pool,
     runtime,
-    scatter,
     special,
 )
 from chainrule.backends.base import Backend
@@ -72,7 +71,7 @@ class NumpyBackend(Backend):
         return bool(np.shares_memory(x, y))
 
     def scatter_add(self, array: Any, index: Any, values: Any) -> None:
-        scatter.scatter_add(array, index, values)
+        cpu_indexing.add_in_place(self.xp, array, index, values)
 
     def random_bits(self, key: int, stream: int, count: int) -> np.ndarray:
         return host_bits(key, stream, count)

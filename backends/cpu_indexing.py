@@ -48,7 +48,7 @@ def slot_axis(layout: tuple[Any, ...], count: int, ndim: int) -> int | None:
             return None
         else:
             found += 1
-    return axis
+    return axis if found == count else None
 
 
 def row_numbers(indices: tuple[Array, ...], lengths: tuple[int, ...]) -> Array | None:
@@ -99,16 +99,18 @@ def _joined(index: Array, outer: int, length: int) -> Array:
     return (np.arange(outer, dtype=np.int64)[:, None] * length + index.reshape(-1)).reshape(-1)
 
 
-def _summed(
-    xp: Any, x: Array, indices: tuple[Array, ...], layout: Any, shape: tuple[int, ...], base: Array | None
-) -> Array | None:
-    """Rows of x added at an index to zeros of a shape, or to ``base``; None where this is no addition of rows."""
-    count = len(indices)
+def _as_rows(
+    x: Array, indices: tuple[Array, ...], layout: tuple[Any, ...], shape: tuple[int, ...]
+) -> tuple[Array, Array, int] | None:
+    """x, which is to be added at an index to an array of a shape: as rows, their numbers, and how many rows there are.
+
+    None where that is no addition of rows, or is wrong.
+    """
     if not indices or not x.size or not all(i.dtype.kind == "i" for i in indices):
         return None
     if sum([i.size for i in indices]) < _FEW and x.size < 16 * _FEW:
         return None
-    axis = slot_axis(layout, count, len(shape))
+    axis, count = slot_axis(layout, len(indices), len(shape)), len(indices)
     if axis is None:
         return None
     numbers = row_numbers(np.broadcast_arrays(*indices) if count > 1 else indices, shape[axis : axis + count])
@@ -122,11 +124,33 @@ def _summed(
             x = np.broadcast_to(x, wanted)
         except ValueError:  # the plain kernel tells what does not fit
             return None
-    block = x.reshape(lead * numbers.size, width)
-    start = None if base is None else base.reshape(lead * length, width)
-    rows = _joined(numbers, lead, length)
-    total: Array = xp.rows_summed(block, rows, start, count=lead * length)
+    return x.reshape(lead * numbers.size, width), _joined(numbers, lead, length), lead * length
+
+
+def _summed(
+    xp: Any, x: Array, indices: tuple[Array, ...], layout: Any, shape: tuple[int, ...], base: Array | None
+) -> Array | None:
+    """Rows of x added at an index to zeros of a shape, or to ``base``; None where this is no addition of rows."""
+    rows = _as_rows(x, indices, layout, shape)
+    if rows is None:
+        return None
+    block, numbers, count = rows
+    start = None if base is None else base.reshape(count, block.shape[1])
+    total: Array = xp.rows_summed(block, numbers, start, count=count)
     return total.reshape(shape)
+
+
+def add_in_place(xp: Any, array: Array, index: Any, values: Any) -> None:
+    """``array[index] += values``, where an element that the index names twice gets both values."""
+    parts = index if isinstance(index, tuple) else (index,)
+    indices = tuple([p for p in parts if isinstance(p, np.ndarray)])
+    if indices and type(values) is np.ndarray and values.dtype == array.dtype and array.flags.c_contiguous:
+        rows = _as_rows(values, indices, parts, array.shape)
+        if rows is not None:
+            block, numbers, count = rows
+            xp.rows_added(array.reshape(count, block.shape[1]), numbers, block)
+            return
+    scatter.scatter_add(array, index, values)
 
 
 def getitem_back(x: Array, shape: tuple[int, ...], index: tuple[Any, ...]) -> Array | None:
@@ -217,6 +241,7 @@ def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
     xp = backend.xp
     xp.rows_summed = rows_summed
+    xp.rows_added = scatter.scatter_add
 
     @kernel("take_at", backend)
     def take_at(x: Array, *indices: Array, layout: tuple[Any, ...]) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.autograd.ops.indexing import SLOT
+from chainrule.autograd.ops.indexing import SLOT, fill_layout
 from chainrule.backends import compiled, cpu_indexing, pool
 from chainrule.backends.namespace import FORWARDS
 
@@ -111,6 +111,10 @@ def test_rows(shape, layout, lengths, dtype):
         check("take_at_back", (y, *indices), {"shape": shape, "layout": layout})
         for base in layouts(numbers(rng, shape, dtype)):
             check("put_at", (base, y, *indices), {"layout": layout, "accumulate": True})
+            total, wanted = base.copy("K"), FORWARDS["put_at"](XP, base, y, *indices, layout=layout, accumulate=True)
+            cr.device("cpu").backend.scatter_add(total, fill_layout(layout, indices), y)
+            bound = 1e-2 if dtype == "float16" else 3e-6
+            np.testing.assert_allclose(total, wanted, rtol=bound, atol=10 * bound)
             if part.ndim > 1:
                 check("put_at", (base, y[:1], *indices), {"layout": layout, "accumulate": True})
 

@@ -30,6 +30,7 @@ MODULES: dict[str, str] = {
     "exp": "elementwise",
     "gather": "indexing",
     "gather_back": "indexing",
+    "rows_added": "indexing",
     "rows_summed": "indexing",
     "scatter_add": "indexing",
     "sigmoid": "elementwise",

@@ -59,11 +59,11 @@ def _sum_targets(block: Any, order: Any, ends: Any, base: Any, has_base: bool, o
 
 
 @loop
-def _add_narrow(block: Any, rows: Any, out: Any) -> None:
+def _add_columns(table: Any, rows: Any, block: Any, first: int, last: int) -> None:
     for i in range(rows.size):
         t = rows[i]
-        for c in range(block.shape[1]):
-            out[t, c] += block[i, c]
+        for c in range(first, last):
+            table[t, c] += block[i, c]
 
 
 @loop
@@ -111,7 +111,7 @@ def _rows_summed(block: Array, rows: Array, base: Array | None = None, *, count:
     block, rows = np.ascontiguousarray(block), np.ascontiguousarray(rows, np.int64)
     if width < _WIDE:
         out = np.zeros((count, width), block.dtype) if base is None else base.copy("C")
-        _add_narrow(block, rows, out)
+        _add_columns(out, rows, block, 0, width)
         return out
     out = np.empty((count, width), block.dtype)
     ends, order = np.zeros(count, np.int64), np.empty(rows.size, np.int64)
@@ -125,6 +125,16 @@ def _rows_summed(block: Array, rows: Array, base: Array | None = None, *, count:
 
     parallel(run, len(parts))
     return out
+
+
+def _rows_added(table: Array, rows: Array, block: Array) -> Any:
+    """Row i of ``block`` added to row ``rows[i]`` of a table, in place."""
+    if block.dtype.char not in "fdlq" or table.dtype != block.dtype or not table.flags.c_contiguous:
+        return NotImplemented
+    block, rows = np.ascontiguousarray(block), np.ascontiguousarray(rows, np.int64)
+    columns = ranges(table.shape[1], block.size // _PART, 16)
+    parallel(lambda i: _add_columns(table, rows, block, *columns[i]), len(columns))
+    return None
 
 
 def _three(index: Array, axis: int, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
@@ -201,6 +211,7 @@ def _scattered(src: Array, index: Array, shape: tuple[int, ...], axis: int, base
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
     compiled_kernel("rows_summed", backend)(_rows_summed)
+    compiled_kernel("rows_added", backend)(_rows_added)
     compiled_kernel("gather", backend)(_gathered)
 
     @compiled_kernel("gather_back", backend)
