@@ -54,7 +54,7 @@ def make_node_type(op: Op) -> type[Node]:
     methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saved else []))}
     slots = tuple(node_slots(op))
     # properties, and no __getattr__: a class that has one is slower to read every attribute of (20 ns each)
-    body = {"op": op, "saves": bool(saved), "saved_names": saved, "__slots__": slots, **methods}
+    body = {"op": op, "saves": bool(saved), "saved_names": saved, "into": op.into, "__slots__": slots, **methods}
     body.update(saved_properties(slots))
     return type(camel_case(op.label) + "Backward", (Node,), body)
 

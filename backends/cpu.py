@@ -13,13 +13,13 @@ from chainrule.backends import (
     cpu_contract,
     cpu_convolution,
     cpu_elementwise,
+    cpu_indexing,
     cpu_matmul,
     cpu_pooling,
     cpu_recurrent,
     cpu_rows,
     pool,
     runtime,
-    scatter,
     special,
 )
 from chainrule.backends.base import Backend
@@ -53,6 +53,7 @@ class NumpyBackend(Backend):
         cpu_rows.register(self)
         special.register(self)
         cpu_elementwise.register(self)
+        cpu_indexing.register(self)
         compiled.register(self)
 
     # it wraps each 0-d result: no Python function around it
@@ -72,7 +73,7 @@ class NumpyBackend(Backend):
         return bool(np.shares_memory(x, y))
 
     def scatter_add(self, array: Any, index: Any, values: Any) -> None:
-        scatter.scatter_add(array, index, values)
+        cpu_indexing.add_in_place(self.xp, array, index, values)
 
     def random_bits(self, key: int, stream: int, count: int) -> np.ndarray:
         return host_bits(key, stream, count)
