@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.backends import compiled, layout, pool
 
 pytestmark = pytest.mark.host
+XP = cr.device("cpu").xp
 
 SHAPES = [
     ((9, 64, 32, 32), (0, 2, 3, 1)),  # rows a power of two apart
@@ -87,3 +89,54 @@ def test_channels_last():
     volume = x.reshape(4, 32, 16, 16, 16)
     np.testing.assert_array_equal(layout.channels_last(volume), volume)
     assert layout.contiguous(x) is x and layout.like(x, x) is x
+
+
+def _in_order(x, order):
+    """The same array, its dimensions in this order in memory."""
+    return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+
+
+ORDERS = [(0, 1, 2, 3), (0, 2, 3, 1), (3, 1, 2, 0), (1, 0, 2, 3), (0, 1, 3, 2)]
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("first", ORDERS)
+@pytest.mark.parametrize("second", ORDERS)
+@pytest.mark.parametrize(("shape", "dtype"), [((3, 64, 32, 32), "float32"), ((33, 20, 31, 28), "float64")])
+def test_arithmetic_in_two_orders(shape, first, second, dtype):
+    rng = np.random.default_rng(0)
+    x, y = (_in_order(rng.standard_normal(shape).astype(dtype), order) for order in (first, second))
+    kept = x.copy(), y.copy()
+    for name in ("add", "divide"):
+        wanted, got = getattr(np, name)(x, y), getattr(XP, name)(x, y)
+        assert got.strides == wanted.strides and got.dtype == wanted.dtype
+        np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal((x, y), kept)
+    wanted, total = x + y, x.copy("K")
+    assert XP.add(total, y, out=total) is total
+    np.testing.assert_array_equal(total, wanted)
+
+
+def test_a_sum_written_into_what_it_reads():
+    x = np.random.default_rng(0).standard_normal((1024, 1024))
+    wanted = x + x.T
+    XP.add(x, x.T, out=x)
+    np.testing.assert_array_equal(x, wanted)
+
+
+def test_gradients_in_two_orders_are_added_up():
+    x = cr.tensor(np.random.default_rng(0).standard_normal((3, 64, 1024)), requires_grad=True)
+    weights = [x.detach().transpose(1, 2).contiguous().transpose(1, 2) * i for i in (2, 3, 4)]
+    ((x * 1).flatten() @ weights[0].flatten() + sum((x * w).sum() for w in weights)).backward()
+    np.testing.assert_allclose(x.grad.numpy(), 11 * x.detach().numpy())
+
+
+def test_arithmetic_that_numpy_does_itself():
+    x = np.random.default_rng(0).standard_normal((9, 64, 1024), dtype=np.float32)
+    turned = np.ascontiguousarray(x.transpose(0, 2, 1)).transpose(0, 2, 1)
+    for y in (x.astype(np.float64), turned.astype(np.int32), x[:, :1], np.broadcast_to(x[:1], x.shape), x.T.T, x[::-1]):
+        wanted, got = turned * y, XP.multiply(turned, y)
+        assert got.strides == wanted.strides and got.dtype == wanted.dtype
+        np.testing.assert_array_equal(got, wanted)
+    with pytest.raises(ValueError, match="broadcast"):
+        XP.add(x, turned[:, 1:3])

@@ -7,16 +7,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.compiled.jit import loop
-from chainrule.backends.pool import parallel, ranges, scratch
+from chainrule.backends.pool import ranges, scratch
 
 _U = np.uint64
 _1, _2, _3, _4, _5, _6, _7, _8 = (_U(i) for i in range(1, 9))  # unsigned, as the loops are vectorised for these alone
 
 #: Columns of a block.
 _WIDTH = 64
-
-#: Elements of one part for the threads.
-_PART = 1 << 17
 
 
 @loop
@@ -60,21 +57,21 @@ def _put(out: Any, start: Any, rows: Any, k: Any) -> None:
 
 @loop
 def _transpose(out: Any, x: Any, upper: Any, lower: Any, rows: int, columns: int, first: int, end: int) -> None:
-    """``out[j, i] = x[i, j]`` for the columns ``first:end`` of a matrix x (rows, columns)."""
+    """The columns ``first:end`` of a matrix x (rows, columns) as the rows of out."""
     whole = rows - rows % 16
     for left in range(first, end, _WIDTH):
         width = min(_WIDTH, end - left)
         for top in range(0, whole, 16):
             _zip(x, top * columns + left, columns, width, upper)
             _zip(x, (top + 8) * columns + left, columns, width, lower)
-            at = _U(left * rows + top)
+            at = _U((left - first) * rows + top)
             for j in range(width):
                 _put(out, at, upper, _U(j) * _8)
                 _put(out, at + _8, lower, _U(j) * _8)
                 at += _U(rows)
         for j in range(left, left + width):
             for i in range(whole, rows):
-                out[_U(j * rows + i)] = x[_U(i * columns + j)]
+                out[_U((j - first) * rows + i)] = x[_U(i * columns + j)]
 
 
 @loop
@@ -85,25 +82,22 @@ def _transpose_all(out: Any, x: Any, upper: Any, lower: Any, rows: int, columns:
         _transpose(out[start : start + size], x[start : start + size], upper, lower, rows, columns, 0, columns)
 
 
-def transpose(out: np.ndarray, x: np.ndarray, rows: int, columns: int) -> None:
-    """Matrices (rows, columns), one after the other in the 1-d memory x, transposed into the 1-d memory out.
+def parts(count: int, rows: int, columns: int, elements: int) -> list[tuple[int, int]]:
+    """Parts of about so many elements of ``count`` matrices: ranges of matrices, or of the columns of a single one."""
+    pieces = count * rows * columns // elements
+    return ranges(count, pieces) if count > 1 else ranges(columns, pieces, 16)
 
-    Elements have 4 or 8 bytes.
+
+def transpose_part(out: np.ndarray, x: np.ndarray, part: tuple[int, int]) -> None:
+    """One of the parts of matrices x (count, rows, columns), transposed into out; both contiguous, x unsigned integers.
+
+    With one matrix the part is of its columns, else of the matrices.
     """
-    bits = f"u{x.itemsize}"
-    out, x = out.view(bits), x.view(bits)
-    size = rows * columns
-    matrices = x.size // size
-    parts = x.size // _PART
-    pieces = ranges(matrices, parts) if matrices > 1 else ranges(columns, parts, 16)
-
-    def run(i: int) -> None:
-        first, end = pieces[i]
-        upper, lower = (scratch(name, (8 * _WIDTH,), bits) for name in ("upper", "lower"))
-        if matrices > 1:
-            a, b = first * size, end * size
-            _transpose_all(out[a:b], x[a:b], upper, lower, rows, columns)
-        else:
-            _transpose(out, x, upper, lower, rows, columns, first, end)
-
-    parallel(run, len(pieces))
+    count, rows, columns = x.shape
+    upper, lower = (scratch(name, (8 * _WIDTH,), x.dtype) for name in ("upper", "lower"))
+    flat, target = x.reshape(-1), out.reshape(-1).view(x.dtype)
+    if count > 1:
+        size = rows * columns
+        _transpose_all(target, flat[part[0] * size : part[1] * size], upper, lower, rows, columns)
+    else:
+        _transpose(target, flat, upper, lower, rows, columns, *part)
