@@ -42,6 +42,10 @@ class Worker:
         """The library with its version."""
         return f"{self.lib.__name__} {self.lib.__version__}"
 
+    def names(self) -> list[str]:
+        """The rows that this library has."""
+        return list(self.rows)
+
     def build(self, name: str) -> list[float]:
         """Set a row up and give the losses of its first steps."""
         self.step = None  # frees the row before
