@@ -52,6 +52,9 @@ MODULES: dict[str, str] = {
 #: elements of its largest array from which on an op goes to its compiled kernel
 worth = 1 << 13
 
+#: whether compiled loops may be used, which `register` finds out once
+available = False
+
 #: what does the work where a compiled kernel does not, by op
 _plain: dict[str, Callable[..., Any]] = {}
 _loaded: set[str] = set()
@@ -76,7 +79,9 @@ def module(name: str) -> Any:
 
 def register(backend: Backend) -> None:
     """Let the compiled kernels take over from those of ``backend``, module by module, when they are needed."""
-    if not enabled():
+    global available
+    available = enabled()
+    if not available:
         return
     for op in MODULES:
         _plain[op] = getattr(backend.xp, op)
