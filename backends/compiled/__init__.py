@@ -26,8 +26,12 @@ _VARIABLE = "CHAINRULE_FAST"
 
 #: the module here that has the kernel of an op; importing it gives ``register(backend)``
 MODULES: dict[str, str] = {
+    "batch_norm": "batch_norm",
+    "batch_norm_back": "batch_norm",
     "erf": "elementwise",
     "exp": "elementwise",
+    "layer_norm": "layer_norm",
+    "layer_norm_back": "layer_norm",
     "sigmoid": "elementwise",
     "tanh": "elementwise",
 }
