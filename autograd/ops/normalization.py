@@ -51,7 +51,7 @@ def _back_weight(xp: Any, g: Any, x: Any, weight_shape: Any, mean: Any, var: Any
 def _back_of_all(xp: Any, g: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float) -> Any:
     if g[0] is None or g[1] is not None or g[2] is not None:
         return None
-    return xp.batch_norm_back(g[0], x, weight, mean, var, eps=eps)
+    return xp.batch_norm_back(g[0], x, mean, var, weight, eps=eps)
 
 
 def _samples(rng: Any) -> Any:
@@ -103,10 +103,10 @@ def _back_samples(rng: Any) -> Any:
     for sample in _samples(rng):
         x, weight, _ = sample.args
         axes = _axes(x.ndim)
-        yield Sample((normal(rng, *x.shape), x, weight, x.mean(axes), x.var(axes)), sample.kwargs)
+        yield Sample((normal(rng, *x.shape), x, x.mean(axes), x.var(axes), weight), sample.kwargs)
 
 
-def _back_reference(g: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float) -> Any:
+def _back_reference(g: Any, x: Any, mean: Any, var: Any, weight: Any, eps: float) -> Any:
     axes, shape = _axes(x.ndim), (1, -1, *(1,) * (x.ndim - 2))
     rstd = 1 / np.sqrt(var.reshape(shape) + eps)
     z = (x - mean.reshape(shape)) * rstd
@@ -116,7 +116,7 @@ def _back_reference(g: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float
 
 
 @op(vjp=None, check=Samples(_back_samples, reference=_back_reference, atol=1e-5), outputs=["x", "weight", "bias"])
-def batch_norm_back(xp, x, y, weight, mean, var, *, eps=1e-5):
+def batch_norm_back(xp, x, y, mean, var, weight=None, *, eps=1e-5):
     """The gradients of :func:`batch_norm` for its arguments, from that of its first result, ``x``; ``y`` is its input."""
     g, axes, n = x, _axes(x.ndim), math.prod(x.shape) // x.shape[1]
     rstd = _per_channel(xp, xp.rsqrt(var + eps), x.ndim)
@@ -256,4 +256,5 @@ def layer_norm_back(xp, x, y, weight=None, *, axis=(-1,), eps=1e-5):
     """The gradients of :func:`layer_norm` for its arguments, from that of its result, ``x``; ``y`` is its input."""
     z = xp.standardise(y, axis=axis, eps=eps)
     scaled = x if weight is None else x * weight
-    return xp.standardise_back(scaled, y, z, axis=axis, eps=eps), _leading(xp, x * z, axis), _leading(xp, x, axis)
+    of_bias = _leading(xp, x, axis) if len(axis) < x.ndim else xp.copy(x)
+    return xp.standardise_back(scaled, y, z, axis=axis, eps=eps), _leading(xp, x * z, axis), of_bias

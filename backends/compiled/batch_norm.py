@@ -143,25 +143,20 @@ def _rows(x: Array) -> Array | None:
     return last.reshape(-1, x.shape[1]) if last.flags.c_contiguous else None
 
 
-def _like(x: Array, rows: Array) -> Array:
-    """A matrix of a column for each channel in the shape of x (N, C, ...)."""
-    return np.moveaxis(rows.reshape(x.shape[0], *x.shape[2:], x.shape[1]), -1, 1)
-
-
 def batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Any:
     """The op of this name."""
     if not usable(x, weight, bias) or not x.size:
         return NotImplemented
     channels = x.shape[1]
     scale, shift = vector(weight, channels, 1, x.dtype), vector(bias, channels, 0, x.dtype)
-    rows = _rows(x)
-    if rows is not None:
-        out, mean, var = _of_rows(rows, scale, shift, eps)
-        return _like(x, out), mean, var
+    out = np.empty_like(x)  # in the same memory order
+    rows, made = _rows(x), _rows(out)
+    if rows is not None and made is not None:
+        return out, *_of_rows(rows, scale, shift, eps, made)
     if not x.flags.c_contiguous:
         return NotImplemented
     planes = x.reshape(x.shape[0], channels, -1)
-    made = np.empty_like(planes)
+    made = out.reshape(planes.shape)
     mean, var = np.empty_like(scale), np.empty_like(scale)
     parts = parts_of(channels, planes.size // channels)
 
@@ -169,13 +164,12 @@ def batch_norm(x: Array, weight: Array | None = None, bias: Array | None = None,
         _batch_norm_planes(*parts[i], planes, scale, shift, eps, made, mean, var)
 
     parallel(run, len(parts))
-    return made.reshape(x.shape), mean, var
+    return out, mean, var
 
 
-def _of_rows(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
+def _of_rows(x: Array, weight: Array, bias: Array, eps: float, out: Array) -> tuple[Array, Array]:
     parts = parts_of(*x.shape)
     moments = np.zeros((len(parts), 2, x.shape[1]))
-    out = np.empty_like(x)
 
     def measure(i: int) -> None:
         a, b = parts[i]
@@ -194,28 +188,28 @@ def _of_rows(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, A
         _scale_columns(x[a:b], mean, scale, bias, out[a:b])
 
     parallel(apply, len(parts))
-    return out, mean, var
+    return mean, var
 
 
 def batch_norm_back(
-    g: Array, x: Array, weight: Array | None, mean: Array, var: Array, *, eps: float = 1e-5
+    g: Array, x: Array, mean: Array, var: Array, weight: Array | None = None, *, eps: float = 1e-5
 ) -> Any:
     """The op of this name."""
-    if not usable(x, g, weight, mean, var) or not x.size:
+    if not usable(x, g, mean, var, weight) or not x.size:
         return NotImplemented
     channels = x.shape[1]
     scale = vector(weight, channels, 1, x.dtype)
     rstd = 1 / np.sqrt(var + x.dtype.type(eps))
-    rows = _rows(x)
-    if rows is not None:
+    out = np.empty_like(x)  # not a view: it can become a ``.grad`` as it is
+    rows, made = _rows(x), _rows(out)
+    if rows is not None and made is not None:
         slopes = np.ascontiguousarray(np.moveaxis(g, 1, -1)).reshape(-1, channels)
-        out, of_weight, of_bias = _back_of_rows(slopes, rows, scale, mean, rstd)
-        return _like(x, out), of_weight, of_bias
+        return out, *_back_of_rows(slopes, rows, scale, mean, rstd, made)
     if not x.flags.c_contiguous:
         return NotImplemented
     planes = x.reshape(x.shape[0], channels, -1)
     slopes = np.ascontiguousarray(g).reshape(planes.shape)
-    made = np.empty_like(planes)
+    made = out.reshape(planes.shape)
     of_weight, of_bias = np.empty_like(mean), np.empty_like(mean)
     parts = parts_of(channels, planes.size // channels)
 
@@ -223,13 +217,12 @@ def batch_norm_back(
         _batch_norm_planes_back(*parts[i], slopes, planes, scale, mean, rstd, made, of_weight, of_bias)
 
     parallel(run, len(parts))
-    return made.reshape(x.shape), of_weight, of_bias
+    return out, of_weight, of_bias
 
 
-def _back_of_rows(g: Array, x: Array, weight: Array, mean: Array, rstd: Array) -> tuple[Array, Array, Array]:
+def _back_of_rows(g: Array, x: Array, weight: Array, mean: Array, rstd: Array, out: Array) -> tuple[Array, Array]:
     parts = parts_of(*x.shape)
     sums = np.zeros((len(parts), 2, x.shape[1]))
-    out = np.empty_like(x)
 
     def measure(i: int) -> None:
         a, b = parts[i]
@@ -245,7 +238,7 @@ def _back_of_rows(g: Array, x: Array, weight: Array, mean: Array, rstd: Array) -
         _columns_back(g[a:b], x[a:b], mean, part, slope, scale, out[a:b])
 
     parallel(apply, len(parts))
-    return out, (along * rstd).astype(x.dtype), total.astype(x.dtype)
+    return (along * rstd).astype(x.dtype), total.astype(x.dtype)
 
 
 def register(backend: Backend) -> None:

@@ -32,22 +32,24 @@ def _layer_norm_back(g: Any, x: Any, weight: Any, eps: float, out: Any, sums: An
     along_weight, along_bias = np.zeros(n, x.dtype), np.zeros(n, x.dtype)
     for i in range(x.shape[0]):
         row, slope, target = x[i], g[i], out[i]
-        mean = row.dtype.type(sum_of(row) / row.size)
-        rstd = row.dtype.type(1 / np.sqrt(squares_about(row, mean) / row.size + eps))
-        total, total_along = 0.0, 0.0
+        mean = row.dtype.type(sum_of(row) / n)
+        squares, total, total_along = 0.0, 0.0, 0.0
         for a in range(0, n, SUMMED):
-            part, along = row.dtype.type(0), row.dtype.type(0)
+            square, part, along = row.dtype.type(0), row.dtype.type(0), row.dtype.type(0)
             for j in range(a, min(a + SUMMED, n)):
-                scaled = slope[j] * weight[j]
+                centred, scaled = row[j] - mean, slope[j] * weight[j]
+                square += centred * centred
                 part += scaled
-                along += scaled * ((row[j] - mean) * rstd)
+                along += scaled * centred
+            squares += square
             total += part
             total_along += along
-        part, along = row.dtype.type(total / n), row.dtype.type(total_along / n)
+        rstd = row.dtype.type(1 / np.sqrt(squares / n + eps))
+        part, along = row.dtype.type(total / n), row.dtype.type(total_along * rstd / n)
         for j in range(n):
-            z = (row[j] - mean) * rstd
-            target[j] = (slope[j] * weight[j] - part - z * along) * rstd
-            along_weight[j] += slope[j] * z
+            target[j] = (slope[j] * weight[j] - part - (row[j] - mean) * rstd * along) * rstd
+        for j in range(n):  # a loop that writes to three arrays is not vectorised
+            along_weight[j] += slope[j] * ((row[j] - mean) * rstd)
             along_bias[j] += slope[j]
         if i % 64 == 63 or i == x.shape[0] - 1:
             for j in range(n):
@@ -74,15 +76,15 @@ def layer_norm(
         return NotImplemented
     rows = np.ascontiguousarray(x).reshape(-1, columns)
     scale, shift = vector(weight, columns, 1, x.dtype), vector(bias, columns, 0, x.dtype)
-    out = np.empty(rows.shape, dtype=x.dtype)
-    parts = parts_of(*rows.shape)
+    out = np.empty(x.shape, dtype=x.dtype)
+    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
 
     def run(i: int) -> None:
         a, b = parts[i]
-        _layer_norm(rows[a:b], scale, shift, eps, out[a:b])
+        _layer_norm(rows[a:b], scale, shift, eps, made[a:b])
 
     parallel(run, len(parts))
-    return out.reshape(x.shape)
+    return out
 
 
 def layer_norm_back(g: Array, x: Array, weight: Array | None = None, *, axis: tuple[int, ...], eps: float) -> Any:
@@ -92,18 +94,18 @@ def layer_norm_back(g: Array, x: Array, weight: Array | None = None, *, axis: tu
         return NotImplemented
     rows, slopes = np.ascontiguousarray(x).reshape(-1, columns), np.ascontiguousarray(g).reshape(-1, columns)
     scale = vector(weight, columns, 1, x.dtype)
-    out = np.empty(rows.shape, dtype=x.dtype)
-    parts = parts_of(*rows.shape)
+    out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
+    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
     sums = np.zeros((len(parts), 2, columns))
 
     def run(i: int) -> None:
         a, b = parts[i]
-        _layer_norm_back(slopes[a:b], rows[a:b], scale, eps, out[a:b], sums[i])
+        _layer_norm_back(slopes[a:b], rows[a:b], scale, eps, made[a:b], sums[i])
 
     parallel(run, len(parts))
     shape = x.shape[x.ndim - len(axis) :]
-    of_weight, of_bias = np.add.reduce(sums, 0).astype(x.dtype).reshape(2, *shape)
-    return out.reshape(x.shape), of_weight.copy(), of_bias.copy()
+    of_weight, of_bias = np.add.reduce(sums, 0).reshape(2, *shape)
+    return out, of_weight.astype(x.dtype), of_bias.astype(x.dtype)
 
 
 def register(backend: Backend) -> None:
