@@ -28,11 +28,17 @@ _VARIABLE = "CHAINRULE_FAST"
 MODULES: dict[str, str] = {
     "batch_norm": "batch_norm",
     "batch_norm_back": "batch_norm",
+    "class_cross_entropy": "softmax",
+    "class_cross_entropy_back": "softmax",
     "erf": "elementwise",
     "exp": "elementwise",
     "layer_norm": "layer_norm",
     "layer_norm_back": "layer_norm",
+    "log_softmax": "softmax",
+    "log_softmax_back": "softmax",
     "sigmoid": "elementwise",
+    "softmax": "softmax",
+    "softmax_back": "softmax",
     "tanh": "elementwise",
 }
 
