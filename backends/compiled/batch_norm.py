@@ -9,6 +9,7 @@ import numpy as np
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
 from chainrule.backends.compiled.jit import loop
+from chainrule.backends.compiled.layout import rows_of_channels
 from chainrule.backends.compiled.sums import SUMMED, parts_of, squares_about, sum_of, usable, vector
 from chainrule.backends.pool import parallel
 
@@ -203,8 +204,7 @@ def batch_norm_back(
     out = np.empty_like(x)  # not a view: it can become a ``.grad`` as it is
     rows, made = _rows(x), _rows(out)
     if rows is not None and made is not None:
-        slopes = np.ascontiguousarray(np.moveaxis(g, 1, -1)).reshape(-1, channels)
-        return out, *_back_of_rows(slopes, rows, scale, mean, rstd, made)
+        return out, *_back_of_rows(rows_of_channels(g), rows, scale, mean, rstd, made)
     if not x.flags.c_contiguous:
         return NotImplemented
     planes = x.reshape(x.shape[0], channels, -1)
