@@ -124,12 +124,13 @@ def _rows_forward(
     def measure(i: int) -> None:
         a, b = cut.blocks[i]
         block, centred = x[a:b], scratch("centred", (b - a, columns), x.dtype)
-        means[i] = np.matmul(ones[: b - a], block) / (b - a)
-        about = means[i].astype(x.dtype)
+        about = np.matmul(ones[: b - a], block) / (b - a)
         np.subtract(cut.wide(block), cut.tiled(about, block), out=cut.wide(centred))
+        rest = np.matmul(ones[: b - a], centred) / (b - a)  # of a mean that was rounded: it counts far from zero
         np.multiply(centred, centred, out=centred)
-        squares[i] = np.matmul(ones[: b - a], centred)
-        means[i] = about
+        means[i], squares[i] = rest, np.matmul(ones[: b - a], centred)
+        means[i] += about
+        squares[i] -= rest * rest * (b - a)
 
     parallel(measure, len(cut.blocks))
     # blocks are merged as Chan et al. (1979) do

@@ -146,10 +146,8 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -
     return out
 
 
-def layer_norm_back(
-    g: Array, x: Array, weight: Array | None, eps: float, out: Array
-) -> tuple[Array, Array]:
-    """The gradient of :func:`layer_norm` for x, into ``out``, and those for weight and bias, from that of its result."""
+def layer_norm_back(g: Array, x: Array, weight: Array | None, eps: float, out: Array) -> tuple[Array, Array]:
+    """The gradient of :func:`layer_norm` for x, into ``out``, and those for weight and bias, which it returns."""
     rows, length = x.shape
     blocks = _blocks(rows, length)
     ones, column = np.ones(length, dtype=x.dtype), np.ones(blocks[0][1], dtype=x.dtype)
@@ -228,7 +226,12 @@ def register(backend: Backend) -> None:
 
     @kernel("layer_norm", backend)
     def scaled(
-        x: Array, weight: Array | None = None, bias: Array | None = None, *, axis: tuple[int, ...] = (-1,), eps: float = 1e-5
+        x: Array,
+        weight: Array | None = None,
+        bias: Array | None = None,
+        *,
+        axis: tuple[int, ...] = (-1,),
+        eps: float = 1e-5,
     ) -> Any:
         rows = _rows_of(x, _last(x, axis)) if _same_dtype(x, weight, bias) else None
         if rows is None:

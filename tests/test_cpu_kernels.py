@@ -419,7 +419,9 @@ def test_batch_norm_back(shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("shape", "axis"), [((9, 40), (1,)), ((2, 5, 17), (2,)), ((3, 4, 6, 5), (2, 3)), ((40,), (0,))])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((9, 40), (1,)), ((2, 5, 17), (2,)), ((3, 4, 6, 5), (2, 3)), ((40,), (0,))]
+)
 def test_layer_norm(shape, axis, dtype):
     rng = np.random.default_rng(12)
     x, g = (rng.standard_normal(shape) * 3 + 1).astype(dtype), rng.standard_normal(shape).astype(dtype)

@@ -117,7 +117,7 @@ def _back_reference(g: Any, x: Any, mean: Any, var: Any, weight: Any, eps: float
 
 @op(vjp=None, check=Samples(_back_samples, reference=_back_reference, atol=1e-5), outputs=["x", "weight", "bias"])
 def batch_norm_back(xp, x, y, mean, var, weight=None, *, eps=1e-5):
-    """The gradients of :func:`batch_norm` for its arguments, from that of its first result, ``x``; ``y`` is its input."""
+    """The gradients of :func:`batch_norm` for its arguments, from that of its result, ``x``; ``y`` is its input."""
     g, axes, n = x, _axes(x.ndim), math.prod(x.shape) // x.shape[1]
     rstd = _per_channel(xp, xp.rsqrt(var + eps), x.ndim)
     z = y - _per_channel(xp, mean, x.ndim)

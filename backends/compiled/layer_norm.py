@@ -68,7 +68,12 @@ def _row_length(x: Array, axis: tuple[int, ...], *others: Array | None) -> int:
 
 
 def layer_norm(
-    x: Array, weight: Array | None = None, bias: Array | None = None, *, axis: tuple[int, ...], eps: float
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    *,
+    axis: tuple[int, ...] = (-1,),
+    eps: float = 1e-5,
 ) -> Any:
     """The op of this name."""
     columns = _row_length(x, axis, weight, bias)
@@ -87,7 +92,9 @@ def layer_norm(
     return out
 
 
-def layer_norm_back(g: Array, x: Array, weight: Array | None = None, *, axis: tuple[int, ...], eps: float) -> Any:
+def layer_norm_back(
+    g: Array, x: Array, weight: Array | None = None, *, axis: tuple[int, ...] = (-1,), eps: float = 1e-5
+) -> Any:
     """The op of this name."""
     columns = _row_length(x, axis, g, weight)
     if not columns:

@@ -22,8 +22,8 @@ _NOT_SIGN = _i(0x7FFFFFFF)
 def _max(bits: Any) -> Any:
     """The largest number of a row that is given as integers.
 
-    A NaN may be passed over: it comes up again in the sum. Instructions for the larger of two floats have no rule for it
-    that a reordered loop would keep, so integers are compared; those of negative numbers run the other way.
+    A NaN may be passed over: it comes up again in the sum. Integers are compared as the larger of two floats cannot be
+    taken in another order where there may be a NaN; those of negative numbers run the other way.
     """
     top = _i(-0x7FFFFFFF)
     for j in range(bits.size):
@@ -174,7 +174,8 @@ def _classes(x: Array, target: Array) -> Array | None:
         return None
     if int(target.min()) < -count or int(target.max()) >= count:
         return None
-    return np.where(target < 0, target + count, target).astype(np.int64)
+    wide = target.astype(np.int64)
+    return np.where(wide < 0, wide + count, wide)
 
 
 def cross_entropy(x: Array, target: Array) -> Any:
