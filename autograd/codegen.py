@@ -40,6 +40,7 @@ def prepare(op: Op) -> None:
     op.names = {**_HELPERS, "OP": op}
     op.names.update({f"default_{k}": v for k, v in op.attributes.items()})
     op.names.update({f"rule_{k}": v for k, v in op.rules.items()})
+    op.names["rule_together"] = op.together
     op.apply = _later(op, op.name, "apply")
     op.apply.__doc__ = op.doc
     op.apply.__module__ = "chainrule.autograd.ops"

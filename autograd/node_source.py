@@ -31,7 +31,35 @@ def _run(op: Op, taped: bool) -> list[str]:
             lines.append(f"    g = fill_missing(self, g, {taped})")
         if op.differentiable_outputs == 1:
             lines.append("    g = g[0]")
-    results = []
+    results = [f"*r_{p}" if p == op.variadic else f"r_{p}" for p in op.rules]
+    own = _rules(op, taped)
+    if op.together is not None and not taped:
+        lines += _together(op)
+        own = ["    if together is None:", *("    " + line for line in own)]
+    lines += own
+    if not taped and saved_tensors(op):
+        lines += ["    if free:", *("        " + line for line in _release(op))]
+    return [*lines, f"    return ({', '.join(results)}{',' if len(results) == 1 else ''})"]
+
+
+def _together(op: Op) -> list[str]:
+    """All gradients by one rule, where all of them are wanted."""
+    edges = [f"e_{p}" for p in op.rules]
+    lines = ["    together = None"]
+    lines.append(f"    if {' and '.join(f'{e} is not None' for e in edges)} and (")
+    lines.append(f"        needed is None or ({' and '.join(f'{e} in needed' for e in edges)})")
+    lines.append("    ):")
+    for n in op.needs_together:
+        lines += ["        " + line for line in _load(op, n, False)]
+    call = ", ".join(["xp", "g", *op.needs_together])
+    lines.append(f"        together = rule_together({call})")
+    unpack = ", ".join(f"r_{p}" for p in op.rules) + ("," if len(op.rules) == 1 else "")
+    return [*lines, "        if together is not None:", f"            {unpack} = together"]
+
+
+def _rules(op: Op, taped: bool) -> list[str]:
+    """Each wanted gradient by its own rule."""
+    lines = []
     for p in op.rules:
         needs = op.needs[p]
         if p == op.variadic:
@@ -51,10 +79,7 @@ def _run(op: Op, taped: bool) -> list[str]:
                 f"        if e_{p}.shape != self.shape:",
                 f"            r_{p} = unbroadcast(xp, r_{p}, e_{p}.shape)",
             ]
-        results.append(f"*r_{p}" if p == op.variadic else f"r_{p}")
-    if not taped and saved_tensors(op):
-        lines += ["    if free:", *("        " + line for line in _release(op))]
-    return [*lines, f"    return ({', '.join(results)}{',' if len(results) == 1 else ''})"]
+    return lines
 
 
 def _load_once(op: Op, rule: str, name: str, taped: bool) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.backends import (
     compiled,
     cpu_attention,
+    cpu_batch_norm,
     cpu_contract,
     cpu_convolution,
     cpu_elementwise,
@@ -51,6 +52,7 @@ class NumpyBackend(Backend):
         cpu_recurrent.register(self)
         cpu_attention.register(self)
         cpu_rows.register(self)
+        cpu_batch_norm.register(self)
         special.register(self)
         cpu_elementwise.register(self)
         cpu_indexing.register(self)
