@@ -226,6 +226,7 @@ def backward(
                 turned = np.empty_like(x)
                 np.copyto(turned, g)
                 slopes = view(turned)
+                assert slopes is not None  # as it lies in memory like x
             compute(slopes, source, mean, rstd, scale, target, of_weight, of_bias)
             return out, of_weight, of_bias
     return None

@@ -89,6 +89,8 @@ def test_layer_norm(shape, axis, dtype):
         for more in ((), (weight, bias), (weight, None), (None, bias)):
             if axis != (0,) or len(shape) == 1 or not more:
                 check("layer_norm", values, *more, axis=axis, eps=1e-3)
+        check("standardise", values, axis=axis, eps=1e-3)
+        check("standardise_back", g, values, FORWARDS["standardise"](XP, x, axis=axis, eps=1e-3), axis=axis, eps=1e-3)
     if axis[-1] == len(shape) - 1:
         for slopes in orders(g):
             for more in ((), (weight,)):

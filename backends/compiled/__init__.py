@@ -39,6 +39,8 @@ MODULES: dict[str, str] = {
     "sigmoid": "elementwise",
     "softmax": "softmax",
     "softmax_back": "softmax",
+    "standardise": "layer_norm",
+    "standardise_back": "layer_norm",
     "tanh": "elementwise",
 }
 

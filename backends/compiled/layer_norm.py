@@ -59,6 +59,26 @@ def _layer_norm_back(g: Any, x: Any, weight: Any, eps: float, out: Any, sums: An
                 along_bias[j] = 0
 
 
+@loop
+def _standardise_back(g: Any, x: Any, z: Any, eps: float, out: Any) -> None:
+    n = x.shape[1]
+    for i in range(x.shape[0]):
+        row, slope, result, target = x[i], g[i], z[i], out[i]
+        mean = row.dtype.type(sum_of(row) / n)
+        rstd = row.dtype.type(1 / np.sqrt(squares_about(row, mean) / n + eps))
+        total, total_along = 0.0, 0.0
+        for a in range(0, n, SUMMED):
+            part, along = row.dtype.type(0), row.dtype.type(0)
+            for j in range(a, min(a + SUMMED, n)):
+                part += slope[j]
+                along += slope[j] * result[j]
+            total += part
+            total_along += along
+        part, along = row.dtype.type(total / n), row.dtype.type(total_along / n)
+        for j in range(n):
+            target[j] = (slope[j] - part - result[j] * along) * rstd
+
+
 def _row_length(x: Array, axis: tuple[int, ...], *others: Array | None) -> int:
     """The elements that the last axes hold, where the kernels can run; else 0."""
     first = x.ndim - len(axis)
@@ -115,7 +135,29 @@ def layer_norm_back(
     return out, of_weight.astype(x.dtype), of_bias.astype(x.dtype)
 
 
+def standardise(x: Array, *, axis: tuple[int, ...], eps: float) -> Any:
+    """The op of this name."""
+    return layer_norm(x, axis=axis, eps=eps)
+
+
+def standardise_back(g: Array, x: Array, z: Array, *, axis: tuple[int, ...], eps: float) -> Any:
+    """The op of this name."""
+    columns = _row_length(x, axis, g, z)
+    if not columns:
+        return NotImplemented
+    slopes, rows, results = [np.ascontiguousarray(a).reshape(-1, columns) for a in (g, x, z)]
+    out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
+    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
+
+    def run(i: int) -> None:
+        a, b = parts[i]
+        _standardise_back(slopes[a:b], rows[a:b], results[a:b], eps, made[a:b])
+
+    parallel(run, len(parts))
+    return out
+
+
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
-    for function in (layer_norm, layer_norm_back):
+    for function in (layer_norm, layer_norm_back, standardise, standardise_back):
         compiled_kernel(function.__name__, backend)(function)
