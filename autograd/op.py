@@ -64,6 +64,7 @@ class Op:
         missing: str = "zeros",
         arithmetic: bool = True,
         label: str = "",
+        into: Callable[..., None] | None = None,
         together: Rule | None = None,
     ) -> None:
         self.name = name
@@ -79,6 +80,7 @@ class Op:
         self.broadcasts = broadcasts
         self.missing = missing
         self.arithmetic = arithmetic
+        self.into = into
         self.doc = inspect.getdoc(forward)
         if not self.doc:
             raise TypeError(f"op {name!r}: a declaration needs a docstring")
@@ -192,6 +194,7 @@ def op(
     missing: str = "zeros",
     arithmetic: bool = True,
     label: str = "",
+    into: Callable[..., None] | None = None,
     together: Rule | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare an op; see the module docstring.
@@ -211,6 +214,8 @@ def op(
         missing: what rules of a multi-output op get for an output that nothing used: ``"zeros"`` or ``"none"``.
         label: what errors, nodes and drawings call it, where no public name says so.
         arithmetic: False for ops that only move elements, which need no wider dtype for 2-byte floats.
+        into: for an op of one differentiable argument whose gradient is mostly zeros: ``into(node, g, total)`` adds
+            that gradient to an array in place, as the rule, which must make a new array, and an addition would.
         together: a rule for arrays that gives the gradients of all arguments of ``vjp`` in one go, as a tuple, or None
             where it cannot. It runs where all of them are wanted and nothing is recorded; the rules of ``vjp`` are its
             reference.
@@ -238,6 +243,7 @@ def op(
             missing=missing,
             arithmetic=arithmetic,
             label=label,
+            into=into,
             together=together,
         )
         register_forward(op_name, forward)

@@ -36,10 +36,11 @@ def many_threads(monkeypatch):
     """Threads even for small work; the number of them is set back afterwards."""
     before = pool.get_num_threads()
     pool.set_num_threads(2)
-    monkeypatch.setattr(cpu_convolution, "_WORTH", 0)
     monkeypatch.setattr(cpu_convolution.depthwise, "_WORTH", 0)
+    monkeypatch.setattr(cpu_convolution.pointwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_matmul, "_WORTH", 100)
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
+    monkeypatch.setattr(cpu_matmul, "_MORE", (200, 400, 800))
     monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
     monkeypatch.setattr(cpu_pooling, "_BLOCK", 64)
     monkeypatch.setattr(cpu_recurrent, "_WORTH", 1)
@@ -109,6 +110,8 @@ CONVOLUTIONS = [
     ((2, 4, 9, 9), (3, 4, 3, 2), (1, 1), (2, 2), (2, 3), 1),
     ((1, 8, 12, 12), (3, 8, 3, 3), (2, 2), (1, 1), (2, 2), 1),
     ((2, 8, 6, 6), (4, 8, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((5, 6, 9, 8), (4, 6, 1, 1), (1, 1), (0, 0), (1, 1), 1),  # 1x1 in planes
+    ((2, 2, 80, 60), (3, 2, 1, 1), (1, 1), (0, 0), (1, 1), 1),  # several products for each image
     ((2, 2, 6, 6), (4, 2, 1, 1), (2, 2), (0, 0), (1, 1), 1),
     ((2, 8, 6, 6), (4, 8, 1, 1), (1, 1), (1, 1), (1, 1), 1),  # padding beyond the kernel's reach
     ((1, 8, 1, 1), (4, 8, 1, 1), (1, 1), (0, 0), (1, 1), 1),
