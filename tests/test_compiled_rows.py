@@ -27,11 +27,9 @@ def everything_compiled(monkeypatch):
     monkeypatch.setattr(compiled, "worth", 0)
     for module in ("batch_norm", "layer_norm", "softmax"):
         compiled.load(cr.device("cpu").backend, module)
-    from chainrule.backends.compiled import layout, sums
+    from chainrule.backends.compiled import sums
 
     monkeypatch.setattr(sums, "_PART", 200)
-    monkeypatch.setattr(layout, "_PART", 200)
-    monkeypatch.setattr(layout, "_WORTH", 1)
     before = pool.get_num_threads()
     yield
     pool.set_num_threads(before)
