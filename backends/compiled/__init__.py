@@ -49,6 +49,8 @@ MODULES: dict[str, str] = {
     "lstm_sequence_back": "lstm",
     "max_pool2d": "pooling",
     "max_pool2d_back": "pooling",
+    "rms_norm": "layer_norm",
+    "rms_norm_back": "layer_norm",
     "rows_added": "indexing",
     "rows_summed": "indexing",
     "scatter_add": "indexing",
