@@ -1,4 +1,4 @@
-"""Layer and root mean square normalisation: each row is read from memory once, and the rest of the work done while it is cached."""
+"""Layer and root mean square normalisation: a row is read from memory once, and worked on while it is cached."""
 
 from __future__ import annotations
 
