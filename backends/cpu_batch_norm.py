@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends import layout
 from chainrule.backends.base import Backend, kernel
 from chainrule.backends.namespace import FORWARDS
 from chainrule.backends.pool import parallel, ranges, scratch
@@ -221,11 +222,9 @@ def backward(
     for view, compute in ((_planes, _planes_back), (_rows, _rows_back)):
         source, target = view(x), view(out)
         if source is not None and target is not None:
-            slopes = view(g)
-            if slopes is None:  # in other memory than x
-                turned = np.empty_like(x)
-                np.copyto(turned, g)
-                slopes = view(turned)
+            slopes = view(layout.like(g, x))
+            if slopes is None:
+                return None
             compute(slopes, source, mean, rstd, scale, target, of_weight, of_bias)
             return out, of_weight, of_bias
     return None

@@ -27,11 +27,9 @@ def everything_compiled(monkeypatch):
     monkeypatch.setattr(compiled, "worth", 0)
     for module in ("batch_norm", "layer_norm", "softmax"):
         compiled.load(cr.device("cpu").backend, module)
-    from chainrule.backends.compiled import layout, sums
+    from chainrule.backends.compiled import sums
 
     monkeypatch.setattr(sums, "_PART", 200)
-    monkeypatch.setattr(layout, "_PART", 200)
-    monkeypatch.setattr(layout, "_WORTH", 1)
     before = pool.get_num_threads()
     yield
     pool.set_num_threads(before)
@@ -89,10 +87,14 @@ def test_layer_norm(shape, axis, dtype):
         for more in ((), (weight, bias), (weight, None), (None, bias)):
             if axis != (0,) or len(shape) == 1 or not more:
                 check("layer_norm", values, *more, axis=axis, eps=1e-3)
+                check("rms_norm", values, *more[:1], axis=axis, eps=1e-3)
+        check("standardise", values, axis=axis, eps=1e-3)
+        check("standardise_back", g, values, FORWARDS["standardise"](XP, x, axis=axis, eps=1e-3), axis=axis, eps=1e-3)
     if axis[-1] == len(shape) - 1:
         for slopes in orders(g):
             for more in ((), (weight,)):
                 check("layer_norm_back", slopes, x, *more, axis=axis, eps=1e-3)
+                check("rms_norm_back", slopes, x, *more, axis=axis, eps=1e-3)
 
 
 def test_layer_norm_of_rows_far_from_zero():
@@ -208,6 +210,7 @@ def test_all_gradients_at_once_are_those_of_the_rules():
     of_channels = [cr.randn(5, dtype=cr.float64, requires_grad=True) for _ in range(2)]
     for function, inputs in (
         (lambda *t: F.layer_norm(t[0], (4,), *t[1:]), (x, weight, bias)),
+        (lambda *t: F.rms_norm(t[0], (4,), t[1]), (x, weight)),
         (lambda *t: F.batch_norm(t[0], None, None, *t[1:], training=True), (x, *of_channels)),
     ):
         gradcheck(function, inputs)

@@ -169,6 +169,8 @@ def test_rules_are_checked_when_they_are_declared():
     ]:
         with pytest.raises(TypeError, match=message):
             op(vjp=vjp, check=Unary(), name="planted_bad")(forward)
+    with pytest.raises(TypeError, match="`together` may ask only for what the rules"):
+        op(vjp={"x": lambda xp, g: g}, check=Unary(), name="planted_bad", together=lambda xp, g, x: (g,))(forward)
     forward.__doc__ = None
     with pytest.raises(TypeError, match="a declaration needs a docstring"):
         op(vjp=None, check=Unary(), name="planted_bad")(forward)

@@ -258,3 +258,60 @@ def layer_norm_back(xp, x, y, weight=None, *, axis=(-1,), eps=1e-5):
     scaled = x if weight is None else x * weight
     of_bias = _leading(xp, x, axis) if len(axis) < x.ndim else xp.copy(x)
     return xp.standardise_back(scaled, y, z, axis=axis, eps=eps), _leading(xp, x * z, axis), of_bias
+
+
+# ---- root mean square normalisation ---------------------------------------------------------------------------------
+
+
+def _rms(xp: Any, x: Any, axis: tuple[int, ...], eps: float) -> Any:
+    """``1 / sqrt(mean(x * x) + eps)``"""
+    return xp.rsqrt(xp.mean(x * x, axis=axis, keepdims=True) + eps)
+
+
+def _rms_back_x(xp: Any, g: Any, x: Any, weight: Any, axis: tuple[int, ...], eps: float) -> Any:
+    scale, scaled = _rms(xp, x, axis, eps), g if weight is None else g * weight
+    return scale * (scaled - x * (scale * scale * xp.mean(scaled * x, axis=axis, keepdims=True)))
+
+
+def _rms_samples(rng: Any) -> Any:
+    for sample in _layer_samples(rng):
+        yield Sample(sample.args[:2], sample.kwargs)
+
+
+def _rms_reference(x: Any, weight: Any, axis: tuple[int, ...], eps: float) -> Any:
+    return x / np.sqrt((x * x).mean(axis, keepdims=True) + eps) * (1.0 if weight is None else weight)
+
+
+@op(
+    vjp={
+        "x": _rms_back_x,
+        "weight": lambda xp, g, x, axis, eps: _leading(xp, g * (x * _rms(xp, x, axis, eps)), axis),
+    },
+    check=Samples(_rms_samples, reference=_rms_reference, atol=1e-5),
+    together=lambda xp, g, x, weight, axis, eps: xp.rms_norm_back(g, x, weight, axis=axis, eps=eps),
+)
+def rms_norm(xp, x, weight=None, *, axis=(-1,), eps=1e-5):
+    """The last dimensions divided by the root of their mean square, then scaled (Zhang and Sennrich, 2019)."""
+    out = x * _rms(xp, x, axis, eps)
+    return out if weight is None else out * weight
+
+
+def _rms_back_samples(rng: Any) -> Any:
+    for sample in _rms_samples(rng):
+        yield Sample((normal(rng, *sample.args[0].shape), *sample.args), sample.kwargs)
+
+
+def _rms_back_reference(g: Any, x: Any, weight: Any, axis: tuple[int, ...], eps: float) -> Any:
+    scale, scaled = 1 / np.sqrt((x * x).mean(axis, keepdims=True) + eps), g if weight is None else g * weight
+    along = (scaled * x * scale).mean(axis, keepdims=True)
+    return [scale * (scaled - x * scale * along), (g * x * scale).sum(tuple(range(x.ndim - len(axis))))]
+
+
+@op(
+    vjp=None,
+    check=Samples(_rms_back_samples, reference=_rms_back_reference, atol=1e-5),
+    outputs=["x", "weight"],
+)
+def rms_norm_back(xp, x, y, weight=None, *, axis=(-1,), eps=1e-5):
+    """The gradients of :func:`rms_norm` for its arguments, from that of its result, ``x``; ``y`` is its input."""
+    return _rms_back_x(xp, x, y, weight, axis, eps), _leading(xp, x * (y * _rms(xp, y, axis, eps)), axis)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends import layout
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
 from chainrule.backends.compiled.jit import loop
-from chainrule.backends.compiled.layout import rows_of_channels
 from chainrule.backends.compiled.sums import SUMMED, parts_of, squares_about, sum_of, usable, vector
 from chainrule.backends.pool import parallel
 
@@ -207,11 +207,12 @@ def batch_norm_back(
     out = np.empty_like(x)  # not a view: it can become a ``.grad`` as it is
     rows, made = _rows(x), _rows(out)
     if rows is not None and made is not None:
-        return out, *_back_of_rows(rows_of_channels(g), rows, scale, mean, rstd, made)
+        slopes = _rows(layout.like(g, x))
+        return NotImplemented if slopes is None else (out, *_back_of_rows(slopes, rows, scale, mean, rstd, made))
     if not x.flags.c_contiguous:
         return NotImplemented
     planes = x.reshape(x.shape[0], channels, -1)
-    slopes = np.ascontiguousarray(g).reshape(planes.shape)
+    slopes = layout.contiguous(g).reshape(planes.shape)
     made = out.reshape(planes.shape)
     of_weight, of_bias = np.empty_like(mean), np.empty_like(mean)
     parts = parts_of(channels, planes.size // channels)

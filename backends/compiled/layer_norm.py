@@ -1,4 +1,4 @@
-"""Layer normalisation: each row is read from memory once, and the rest of the work done while it is cached."""
+"""Layer and root mean square normalisation: a row is read from memory once, and worked on while it is cached."""
 
 from __future__ import annotations
 
@@ -59,6 +59,62 @@ def _layer_norm_back(g: Any, x: Any, weight: Any, eps: float, out: Any, sums: An
                 along_bias[j] = 0
 
 
+@loop
+def _standardise_back(g: Any, x: Any, z: Any, eps: float, out: Any) -> None:
+    n = x.shape[1]
+    for i in range(x.shape[0]):
+        row, slope, result, target = x[i], g[i], z[i], out[i]
+        mean = row.dtype.type(sum_of(row) / n)
+        rstd = row.dtype.type(1 / np.sqrt(squares_about(row, mean) / n + eps))
+        total, total_along = 0.0, 0.0
+        for a in range(0, n, SUMMED):
+            part, along = row.dtype.type(0), row.dtype.type(0)
+            for j in range(a, min(a + SUMMED, n)):
+                part += slope[j]
+                along += slope[j] * result[j]
+            total += part
+            total_along += along
+        part, along = row.dtype.type(total / n), row.dtype.type(total_along / n)
+        for j in range(n):
+            target[j] = (slope[j] - part - result[j] * along) * rstd
+
+
+@loop
+def _rms_norm(x: Any, weight: Any, eps: float, out: Any) -> None:
+    for i in range(x.shape[0]):
+        row, target = x[i], out[i]
+        scale = row.dtype.type(1 / np.sqrt(squares_about(row, row.dtype.type(0)) / row.size + eps))
+        for j in range(row.size):
+            target[j] = row[j] * scale * weight[j]
+
+
+@loop
+def _rms_norm_back(g: Any, x: Any, weight: Any, eps: float, out: Any, sums: Any) -> None:
+    """``sums``: of g * normalised x over the rows, float64."""
+    n = x.shape[1]
+    along_weight = np.zeros(n, x.dtype)
+    for i in range(x.shape[0]):
+        row, slope, target = x[i], g[i], out[i]
+        squares, total_along = 0.0, 0.0
+        for a in range(0, n, SUMMED):
+            square, along = row.dtype.type(0), row.dtype.type(0)
+            for j in range(a, min(a + SUMMED, n)):
+                square += row[j] * row[j]
+                along += slope[j] * weight[j] * row[j]
+            squares += square
+            total_along += along
+        scale = row.dtype.type(1 / np.sqrt(squares / n + eps))
+        along = row.dtype.type(total_along * scale * scale / n)
+        for j in range(n):
+            target[j] = (slope[j] * weight[j] - row[j] * along) * scale
+        for j in range(n):
+            along_weight[j] += slope[j] * (row[j] * scale)
+        if i % 64 == 63 or i == x.shape[0] - 1:
+            for j in range(n):
+                sums[j] += along_weight[j]
+                along_weight[j] = 0
+
+
 def _row_length(x: Array, axis: tuple[int, ...], *others: Array | None) -> int:
     """The elements that the last axes hold, where the kernels can run; else 0."""
     first = x.ndim - len(axis)
@@ -115,7 +171,68 @@ def layer_norm_back(
     return out, of_weight.astype(x.dtype), of_bias.astype(x.dtype)
 
 
+def standardise(x: Array, *, axis: tuple[int, ...], eps: float) -> Any:
+    """The op of this name."""
+    return layer_norm(x, axis=axis, eps=eps)
+
+
+def standardise_back(g: Array, x: Array, z: Array, *, axis: tuple[int, ...], eps: float) -> Any:
+    """The op of this name."""
+    columns = _row_length(x, axis, g, z)
+    if not columns:
+        return NotImplemented
+    slopes, rows, results = [np.ascontiguousarray(a).reshape(-1, columns) for a in (g, x, z)]
+    out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
+    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
+
+    def run(i: int) -> None:
+        a, b = parts[i]
+        _standardise_back(slopes[a:b], rows[a:b], results[a:b], eps, made[a:b])
+
+    parallel(run, len(parts))
+    return out
+
+
+def rms_norm(x: Array, weight: Array | None = None, *, axis: tuple[int, ...] = (-1,), eps: float = 1e-5) -> Any:
+    """The op of this name."""
+    columns = _row_length(x, axis, weight)
+    if not columns:
+        return NotImplemented
+    rows, scale = np.ascontiguousarray(x).reshape(-1, columns), vector(weight, columns, 1, x.dtype)
+    out = np.empty(x.shape, dtype=x.dtype)
+    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
+
+    def run(i: int) -> None:
+        a, b = parts[i]
+        _rms_norm(rows[a:b], scale, eps, made[a:b])
+
+    parallel(run, len(parts))
+    return out
+
+
+def rms_norm_back(
+    g: Array, x: Array, weight: Array | None = None, *, axis: tuple[int, ...] = (-1,), eps: float = 1e-5
+) -> Any:
+    """The op of this name."""
+    columns = _row_length(x, axis, g, weight)
+    if not columns:
+        return NotImplemented
+    rows, slopes = np.ascontiguousarray(x).reshape(-1, columns), np.ascontiguousarray(g).reshape(-1, columns)
+    scale = vector(weight, columns, 1, x.dtype)
+    out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
+    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
+    sums = np.zeros((len(parts), columns))
+
+    def run(i: int) -> None:
+        a, b = parts[i]
+        _rms_norm_back(slopes[a:b], rows[a:b], scale, eps, made[a:b], sums[i])
+
+    parallel(run, len(parts))
+    of_weight = np.add.reduce(sums, 0).reshape(x.shape[x.ndim - len(axis) :])
+    return out, of_weight.astype(x.dtype)
+
+
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
-    for function in (layer_norm, layer_norm_back):
+    for function in (layer_norm, layer_norm_back, rms_norm, rms_norm_back, standardise, standardise_back):
         compiled_kernel(function.__name__, backend)(function)

@@ -35,7 +35,7 @@ def _max(bits: Any) -> Any:
 @loop
 def _exponentials(x: Any, top: Any, out: Any) -> Any:
     """``exp(x - top)``, and their sum."""
-    total = 0.0
+    total: Any = 0.0
     for a in range(0, x.size, SUMMED):
         part = np.float32(0)
         for j in range(a, min(a + SUMMED, x.size)):
@@ -47,7 +47,7 @@ def _exponentials(x: Any, top: Any, out: Any) -> Any:
 
 @loop
 def _sum_of_exponentials(x: Any, top: Any) -> Any:
-    total = 0.0
+    total: Any = 0.0
     for a in range(0, x.size, SUMMED):
         part = np.float32(0)
         for j in range(a, min(a + SUMMED, x.size)):
@@ -69,7 +69,7 @@ def _softmax(x: Any, bits: Any, out: Any) -> None:
 def _softmax_back(g: Any, y: Any, out: Any) -> None:
     for i in range(g.shape[0]):
         slope, row, target = g[i], y[i], out[i]
-        total = 0.0
+        total: Any = 0.0
         for a in range(0, row.size, SUMMED):
             part = np.float32(0)
             for j in range(a, min(a + SUMMED, row.size)):

@@ -233,6 +233,9 @@ def rms_norm(
     half = input._data.dtype.itemsize == 2
     if eps is None:
         eps = float(np.finfo(np.float32 if half else input._data.dtype).eps)
+    dtype = input._data.dtype
+    if input._data.size and dtype.kind == "f" and not half and (weight is None or weight._data.dtype == dtype):
+        return xp.rms_norm(input, weight, axis=axes, eps=eps)
     x: Any = input.float() if half else input  # the squares of 2-byte floats overflow early
     out = x * xp.rsqrt(xp.mean(x * x, axis=axes, keepdims=True) + eps) if input._data.size else x.clone()
     if half:
