@@ -14,6 +14,7 @@ from chainrule.backends import (
     cpu_elementwise,
     cpu_indexing,
     cpu_matmul,
+    cpu_ordering,
     cpu_pooling,
     cpu_recurrent,
     cpu_rows,
@@ -52,6 +53,7 @@ class NumpyBackend(Backend):
         special.register(self)
         cpu_elementwise.register(self)
         cpu_indexing.register(self)
+        cpu_ordering.register(self)
         compiled.register(self)
 
     def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
