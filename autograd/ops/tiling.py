@@ -116,8 +116,10 @@ def _repeat_interleave(
         axis = normal_axis("repeat_interleave", dim, input._data.ndim)
         counts = _counts(repeats, input._data.shape[axis])
     if output_size is not None and output_size != counts.sum():
-        raise RuntimeError(f"repeat_interleave: the repeats give {counts.sum()} elements, not output_size {output_size}")
-    positions = np.repeat(np.arange(len(counts)), counts[0] if counts.strides == (0,) and counts.size else counts)
+        total = counts.sum()
+        raise RuntimeError(f"repeat_interleave: the repeats give {total} elements, not output_size {output_size}")
+    same = counts.strides == (0,) and counts.size  # one number for all
+    positions = np.repeat(np.arange(len(counts)), counts[0] if same else counts)
     device = input._device
     array = positions if device.type == "cpu" else device.backend.from_host(positions, device.index or 0)
     where = wrap(array, device)

@@ -33,6 +33,7 @@ MODULES: dict[str, str] = {
     "rows_added": "indexing",
     "rows_summed": "indexing",
     "scatter_add": "indexing",
+    "scatter_put": "indexing",
     "sigmoid": "elementwise",
     "tanh": "elementwise",
 }
