@@ -25,6 +25,9 @@ from chainrule.autograd.watch import checker
 
 _by_sequence = attrgetter("sequence")
 
+#: elements from which on gradients are added by the backend, whose kernel minds their memory order
+_LARGE = 1 << 16
+
 
 def backward(
     tensors: Tensor | Sequence[Tensor],
@@ -330,8 +333,11 @@ def _walk(
             if before is None:
                 grads[edge] = gradient
             elif create_graph or edge not in owned:
-                grads[edge] = before + gradient
+                large = not create_graph and before.size >= _LARGE
+                grads[edge] = node.device.xp.add(before, gradient) if large else before + gradient
                 owned.add(edge)
+            elif before.size >= _LARGE:
+                grads[edge] = node.device.xp.add(before, gradient, out=before)
             else:
                 before += gradient
                 grads[edge] = before  # a NumPy scalar is not changed in place
