@@ -35,7 +35,8 @@ PUBLIC_NAMES = {"x": "input", "y": "other"}
 REAL_ONLY = frozenset(
     """
     less less_equal greater greater_equal maximum minimum fmax fmin max min argmax argmin argsort
-    argument_of_cummax argument_of_cummin argument_of_median argument_of_mode median_of_all bisect clip sign round step
+    argument_of_cummax argument_of_cummin argument_of_median argument_of_mode part_of_order median_of_all
+    bisect clip sign round step
     isposinf isneginf softmax log_softmax relu leaky_relu elu softplus hardtanh hardsigmoid hardswish hardshrink
     softshrink threshold logsigmoid rectify_by_weight gelu mish max_pool2d max_pool2d_pick window_argmax logit
     class_cross_entropy soft_cross_entropy logistic_cross_entropy binary_cross_entropy mean_squared_error

@@ -16,6 +16,7 @@ from chainrule.backends import (
     cpu_elementwise,
     cpu_indexing,
     cpu_matmul,
+    cpu_ordering,
     cpu_pooling,
     cpu_recurrent,
     cpu_rows,
@@ -56,6 +57,7 @@ class NumpyBackend(Backend):
         special.register(self)
         cpu_elementwise.register(self)
         cpu_indexing.register(self)
+        cpu_ordering.register(self)
         compiled.register(self)
 
     # it wraps each 0-d result: no Python function around it

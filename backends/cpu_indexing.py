@@ -64,7 +64,7 @@ def row_numbers(indices: tuple[Array, ...], lengths: tuple[int, ...]) -> Array |
             if low < 0:
                 index = np.where(index < 0, index + length, index)
         flat = index.astype(np.int64, copy=False) if flat is None else flat * length + index
-    return flat  # type: ignore[no-any-return]
+    return flat
 
 
 def rows_summed(block: Array, rows: Array, base: Array | None = None, *, count: int) -> Array:
@@ -237,9 +237,31 @@ def scattered(xp: Any, src: Array, index: Array, shape: tuple[int, ...], axis: i
     return total.reshape(shape)
 
 
+def combined(x: Array, index: Array, src: Array, axis: int, ufunc: Any) -> Array | None:
+    """``x`` with ``src`` combined into it by a ufunc where an index points along one axis."""
+    if x.dtype != src.dtype or x.dtype.kind == "V" or index.shape != src.shape or index.dtype.kind != "i":
+        return None
+    flat = _positions(index, axis, x.shape) if index.size >= _FEW else None
+    if flat is None:
+        return None
+    out = x.copy("C")
+    ufunc.at(out.reshape(-1), flat.reshape(-1), src.reshape(-1))
+    return out
+
+
+def replaced(x: Array, index: Array, src: Array, axis: int) -> Array | None:
+    """``x`` with its elements replaced by ``src`` where an index points along one axis."""
+    flat = _positions(index, axis, x.shape) if index.size >= _FEW and index.shape == src.shape else None
+    if flat is None:
+        return None
+    out = x.copy("C")
+    out.reshape(-1)[flat.reshape(-1)] = src.reshape(-1)
+    return out
+
+
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
-    xp = backend.xp
+    xp: Any = backend.xp
     xp.rows_summed = rows_summed
     xp.rows_added = scatter.scatter_add
 
@@ -285,3 +307,17 @@ def register(backend: Backend) -> None:
     def scatter_add(x: Array, index: Array, src: Array, *, axis: int) -> Any:
         out = scattered(xp, src, index, x.shape, axis, x)
         return FORWARDS["scatter_add"](xp, x, index, src, axis=axis) if out is None else out
+
+    @kernel("scatter_put", backend)
+    def scatter_put(x: Array, index: Array, src: Array, *, axis: int) -> Any:
+        out = replaced(x, index, src, axis)
+        return FORWARDS["scatter_put"](xp, x, index, src, axis=axis) if out is None else out
+
+    def reduction(name: str, ufunc: Any) -> None:
+        @kernel(name, backend)
+        def scatter_reduce(x: Array, index: Array, src: Array, *, axis: int) -> Any:
+            out = combined(x, index, src, axis, ufunc)
+            return FORWARDS[name](xp, x, index, src, axis=axis) if out is None else out
+
+    for name, ufunc in (("scatter_max", np.maximum), ("scatter_min", np.minimum), ("scatter_multiply", np.multiply)):
+        reduction(name, ufunc)

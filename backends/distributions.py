@@ -70,15 +70,37 @@ def geometric(backend: Backend, key: int, stream: int, shape: tuple[int, ...], p
 # ---- counts: the least k whose distribution function reaches u, found by bisection ----------------------------------
 
 
-def _invert(backend: Backend, u: Any, reached: Any, low: Any, high: Any) -> Any:
-    """For each element the least k in (low, high] for which ``reached(k)``; it is reached at ``high``."""
-    xp = backend.xp
-    widest = float(xp.max(high - low)) if u.size else 0.0
-    for _ in range(math.ceil(math.log2(widest)) + 1 if widest > 1 else 0):
+def _invert(xp: Any, reached: Any, arrays: tuple[Any, ...], low: Any, high: Any, guess: Any) -> Any:
+    """For each element the least k in (low, high] for which ``reached(k, *arrays)``; it is reached at ``high``.
+
+    The search begins at a guess and goes on beside it; what is still open then is bisected. All arrays are 1-d.
+    """
+    probes = 0
+    found, open_ = high, None  # the numbers of the elements that are still open; None: all
+    while low.size:
         middle = xp.floor((low + high) * 0.5)
-        above = reached(middle)
-        low, high = xp.where(above, low, middle), xp.where(above, middle, high)
-    return high
+        if probes == 0:
+            middle = xp.where((guess > low) & (guess < high), guess, middle)
+        elif probes == 1:  # high or low is where the first probe was
+            middle = xp.where(high == guess, high - 1.0, xp.where(low == guess, low + 1.0, middle))
+        inside = (middle > low) & (middle < high)
+        above = reached(xp.where(inside, middle, high), *arrays) | ~inside
+        low, high = xp.where(above, low, middle), xp.where(above & inside, middle, high)
+        probes += 1
+        wide = high - low > 1.0
+        # beyond 2**53 there may be no number between the two
+        rest = xp.nonzero(wide if probes < 3 else wide & inside)[0]
+        found = high if open_ is None else xp.put(found, open_, high)
+        open_ = rest if open_ is None else open_[rest]
+        low, high, guess = low[rest], high[rest], guess[rest]
+        arrays = tuple([a[rest] for a in arrays])
+    return found
+
+
+def _guess(xp: Any, u: Any, mean: Any, deviation: Any, skew: Any) -> Any:
+    """About where a distribution function on the integers reaches u: the first terms of Cornish and Fisher's series."""
+    z = xp.ndtri(u)
+    return xp.ceil(mean + deviation * z + skew * (z * z - 1.0) * (1.0 / 6.0) - 0.5)
 
 
 def poisson(backend: Backend, key: int, stream: int, rate: Any) -> Any:
@@ -98,7 +120,10 @@ def poisson(backend: Backend, key: int, stream: int, rate: Any) -> Any:
     reach = 10.0 * xp.sqrt(rate) + 40.0
     low = xp.maximum(xp.floor(rate - reach), xp.asarray(-1.0))
     # low + 1 may be 0: k = -1 is below every result, and is never asked for
-    found = _invert(backend, u, lambda k: xp.igammac(k + 1.0, rate) >= u, low, xp.ceil(rate + reach))
+    guess = _guess(xp, u, rate, xp.sqrt(rate), 1.0)
+    flat = [xp.reshape(a, (-1,)) for a in (u, rate, low, xp.ceil(rate + reach), guess)]
+    found = _invert(xp, lambda k, u, rate: xp.igammac(k + 1.0, rate) >= u, tuple(flat[:2]), *flat[2:])
+    found = xp.reshape(found, rate.shape)
     return backend.asarray(xp.where(rate > 0, found, xp.zeros_like(found)))
 
 
@@ -119,13 +144,15 @@ def binomial(backend: Backend, key: int, stream: int, count: Any, p: Any) -> Any
     inside = (p > 0) & (p < 1) & (count > 0)
     n, q = xp.where(inside, count, xp.ones_like(count)), xp.where(inside, 1.0 - p, xp.full_like(p, 0.5))
 
-    def reached(k: Any) -> Any:
+    def reached(k: Any, u: Any, n: Any, q: Any) -> Any:
         return (k >= n) | (xp.betainc(xp.maximum(n - k, xp.asarray(1.0)), k + 1.0, q) >= u)
 
     reach = 10.0 * xp.sqrt(n * q * (1.0 - q)) + 40.0
     mean = n * (1.0 - q)
     low = xp.maximum(xp.floor(mean - reach), xp.asarray(-1.0))
-    found = _invert(backend, u, reached, low, xp.minimum(xp.ceil(mean + reach), n))
+    guess = _guess(xp, u, mean, xp.sqrt(mean * q), 2.0 * q - 1.0)
+    flat = [xp.reshape(a, (-1,)) for a in (u, n, q, low, xp.minimum(xp.ceil(mean + reach), n), guess)]
+    found = xp.reshape(_invert(xp, reached, tuple(flat[:3]), *flat[3:]), count.shape)
     return backend.asarray(xp.where(inside, found, xp.where(p >= 1, count, xp.zeros_like(count))))
 
 

@@ -158,6 +158,22 @@ def test_along_an_axis(shape, length, axis, dtype):
         check("gather_back", (src, index), {"shape": shape, "axis": axis})
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape", "length", "axis"), [((50,), 70, 0), ((8, 20), 30, 1), ((4, 6, 5), 5, 1)])
+def test_reductions_and_replacing_along_an_axis(shape, length, axis, dtype):
+    rng = np.random.default_rng(3)
+    index = rng.integers(0, shape[axis], [length if d == axis else n for d, n in enumerate(shape)])
+    x, src = numbers(rng, shape, dtype), numbers(rng, index.shape, dtype)
+    if dtype == "float32":
+        x.flat[0], src.flat[3] = np.nan, np.nan
+    for name in ("scatter_multiply", "scatter_max", "scatter_min")[: 1 if dtype == "complex64" else 3]:
+        check(name, (x, index, src.clip(-1, 1) if dtype != "bool" else src), {"axis": axis})
+    distinct = rng.permuted(np.indices(shape)[axis], axis=axis)  # where no element is named twice
+    for given in layouts(x):
+        check("scatter_put", (given, distinct, numbers(rng, shape, dtype)), {"axis": axis})
+        check("scatter_put", (given, distinct - shape[axis], numbers(rng, shape, dtype)), {"axis": axis})
+
+
 @pytest.mark.parametrize(
     ("shape", "index"),
     [
@@ -204,6 +220,8 @@ def test_out_of_bounds(wrong):
         ("gather_back", (x, square), {"shape": (9, 8), "axis": 0}),
         ("scatter_add", (x, square, x), {"axis": 0}),
         ("scatter_add", (x, square, x), {"axis": 1}),
+        ("scatter_put", (x, square, x), {"axis": 0}),
+        ("scatter_max", (x, square, x), {"axis": 0}),
         ("scatter_add", (x[None], square[None], x[None]), {"axis": 1}),
     ]
     for name, args, kwargs in calls:

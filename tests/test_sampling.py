@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.backends import distributions
 
 stats = pytest.importorskip("scipy.stats")
+special = pytest.importorskip("scipy.special")
 
 #: the chance of a false alarm in the fixed seeds below was this, before they were fixed
 RARE = 1e-3
@@ -292,3 +294,35 @@ def test_like_functions_take_all_of_pytorchs_keywords():
         same = make(dtype=cr.float64, device="cpu", generator=cr.Generator().manual_seed(1), pin_memory=False)
         assert cr.equal(t.detach(), same)
     assert cr.randperm(4, dtype=cr.float32, requires_grad=True).requires_grad
+
+
+def test_counts_are_the_least_that_the_distribution_function_reaches():
+    """Rates over the whole range, in one draw: each element by itself, whatever its neighbours are."""
+    rng = np.random.default_rng(0)
+    rates = np.concatenate([10 ** rng.uniform(-5, 6, 400), [0.0, 1e-300, 1e17, 1e300]])
+    n = np.floor(10 ** rng.uniform(0, 5, 400))
+    p = rng.random(400)
+    backend = cr.device("cpu").backend
+    u = distributions.open_uniform(backend, 3, 5, rates.shape)
+    found = distributions.poisson(backend, 3, 5, rates)
+    for k, rate, at in list(zip(found, rates, u, strict=True))[:401]:
+        assert stats.poisson.cdf(k, rate) >= at - 1e-12 and stats.poisson.cdf(k - 1, rate) < at + 1e-12
+    np.testing.assert_allclose(found[-2:], rates[-2:], rtol=1e-6)
+    u, found = u[:400], distributions.binomial(backend, 3, 5, n, p)
+    u = distributions.open_uniform(backend, 3, 5, n.shape)
+    assert (stats.binom.cdf(found, n, p) >= u - 1e-12).all() and (stats.binom.cdf(found - 1, n, p) < u + 1e-12).all()
+    one_by_one = [distributions.poisson(backend, 3, 5, np.full(rates.shape, r))[i] for i, r in enumerate(rates[:40])]
+    np.testing.assert_array_equal(distributions.poisson(backend, 3, 5, rates)[:40], one_by_one)
+
+
+def test_special_functions_in_parts():
+    """Long arrays are shared by the threads, to the same bits."""
+    rng = np.random.default_rng(1)
+    x = rng.random((3, 20_011)) * 4
+    for function, arrays in (("igammac", (x, x[::-1].copy())), ("airy_functions", (x,)), ("ndtri", (x / 4,))):
+        got = getattr(cr.device("cpu").xp, function)(*arrays)
+        wanted = getattr(special, {"igammac": "gammaincc", "airy_functions": "airy"}.get(function, function))(*arrays)
+        if not isinstance(wanted, tuple):
+            got, wanted = [got], [wanted]
+        for a, b in zip(got, wanted, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -27,6 +27,24 @@ def argsort(xp, x, *, axis=-1, descending=False):
     return xp.argsort(x, axis=axis, descending=descending)
 
 
+def _part_samples(rng: Any) -> Any:
+    for axis, descending in ((0, False), (1, True)):
+        for first, last in ((0, 2), (1, 2), (0, 4), (3, 3)):
+            given = {"axis": axis, "first": first, "last": last, "descending": descending}
+            yield Sample((normal(rng, 4, 4),), given)
+
+
+def _part_reference(x: Any, axis: int, first: int, last: int, descending: bool) -> Any:
+    return np.take(np.argsort(-x if descending else x, axis=axis, kind="stable"), range(first, last), axis=axis)
+
+
+@op(vjp=None, check=Samples(_part_samples, reference=_part_reference), label="topk")
+def part_of_order(xp, x, *, axis, first, last, descending):
+    """The elements ``first`` to ``last - 1`` of :func:`argsort` along one axis."""
+    order = xp.argsort(x, axis=axis, descending=descending)
+    return xp.copy(order[(slice(None),) * axis + (slice(first, last),)])
+
+
 @function("argsort")
 def _argsort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False, *, axis: Any = NOT_GIVEN
@@ -95,6 +113,5 @@ def _topk(
         raise RuntimeError(f"topk: k must be in [0, {length}], the length of dimension {dim}, got {k}")
     if not input._data.ndim:
         return ValuesIndices(xp_of_tensors.clone(input), xp_of_tensors.argmax(input))
-    order = xp_of_tensors.argsort(input, axis=d, descending=bool(largest))
-    indices = xp_of_tensors.clone(order[(slice(None),) * d + (slice(0, k),)])
+    indices = xp_of_tensors.part_of_order(input, axis=d, first=0, last=int(k), descending=bool(largest))
     return ValuesIndices(xp_of_tensors.gather(input, indices, axis=d), indices)

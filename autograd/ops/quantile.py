@@ -70,8 +70,7 @@ def _kthvalue(
         raise RuntimeError(f"kthvalue: k must be in [1, {length}], the length of dimension {dim}, got {k}")
     if not input._data.ndim:
         return ValuesIndices(xp_of_tensors.clone(input), xp_of_tensors.argmax(input))
-    order = xp_of_tensors.argsort(input, axis=d)
-    indices = order[(slice(None),) * d + (slice(k - 1, k),)].clone()
+    indices = xp_of_tensors.part_of_order(input, axis=d, first=int(k) - 1, last=int(k), descending=False)
     return _picked(input, indices, d, keepdim if keepdims is NOT_GIVEN else keepdims)
 
 

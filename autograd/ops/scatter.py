@@ -15,7 +15,7 @@ from chainrule.autograd.ops.gather import along, along_arguments, as_vector, win
 from chainrule.autograd.ops.indexing import SLOT
 from chainrule.autograd.ops.shape import normal_axis
 from chainrule.autograd.public import NOT_GIVEN, function
-from chainrule.autograd.runtime import cast, describe, result_dtype, wrap
+from chainrule.autograd.runtime import cast, describe, result_dtype, tracked_node, wrap
 from chainrule.autograd.samples import Sample, Samples, normal
 from chainrule.autograd.tensor import Tensor
 
@@ -144,6 +144,17 @@ _extreme(
 )
 
 
+@op(
+    vjp=None,
+    check=Samples(_repeated, reference=_reference(np.multiply)),
+    arithmetic=False,
+    label="scatter_reduce",
+)
+def scatter_multiply(xp, x, index, src, *, axis):
+    """``x`` times all elements of ``src`` whose ``index`` points there along one axis, without a gradient."""
+    return combine_at(xp, x, index, src, axis, xp.multiply)
+
+
 # ---- scatter --------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +226,8 @@ def _sum_into(x: Tensor, index: Tensor, src: Tensor, axis: int) -> Tensor:
 
 def _multiply_into(x: Tensor, index: Tensor, src: Tensor, axis: int) -> Tensor:
     """Products by recorded operations, so that derivatives of every order are right where factors are zero."""
+    if not any(tracked_node(t) for t in (x, src)):
+        return xp_of_tensors.scatter_multiply(x, index, src, axis=axis)
     device = x._device
 
     def at(t: Tensor, positions: Any) -> Tensor:

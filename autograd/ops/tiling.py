@@ -71,18 +71,19 @@ def _tile(input: Tensor, *dims: Any) -> Tensor:
     return _repeat(input, (1,) * (input._data.ndim - len(counts)) + counts)
 
 
-def _counts(repeats: Any, length: int | None) -> list[int]:
-    counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
+def _counts(repeats: Any, length: int | None) -> np.ndarray:
+    """The number of repeats of each of ``length`` elements, checked, on the host."""
     if isinstance(repeats, Tensor) and dtypes.category(repeats._data.dtype) != 1:
         raise RuntimeError(f"repeat_interleave: repeats must be integers, got {repeats.dtype}")
     if isinstance(repeats, Tensor) and repeats._data.ndim > 1:
         raise RuntimeError(f"repeat_interleave: repeats must be 0-d or 1-d, got shape {tuple(repeats.shape)}")
-    counts = counts if isinstance(counts, list) else [counts]
+    host = repeats._device.backend.to_host(repeats._data) if isinstance(repeats, Tensor) else np.asarray(repeats)
+    counts: np.ndarray = host.reshape(-1)
     if len(counts) == 1 and length is not None:
-        counts = counts * length
+        counts = np.broadcast_to(counts, (length,))
     if length is not None and len(counts) != length:
         raise RuntimeError(f"repeat_interleave: expected 1 or {length} repeats, got {len(counts)}")
-    if any(n < 0 for n in counts):
+    if counts.size and counts.min() < 0:
         raise RuntimeError("repeat_interleave: repeats must not be negative")
     return counts
 
@@ -114,9 +115,11 @@ def _repeat_interleave(
             input = xp_of_tensors.reshape(input, shape=(1,))
         axis = normal_axis("repeat_interleave", dim, input._data.ndim)
         counts = _counts(repeats, input._data.shape[axis])
-    if output_size is not None and output_size != sum(counts):
-        raise RuntimeError(f"repeat_interleave: the repeats give {sum(counts)} elements, not output_size {output_size}")
-    positions = np.repeat(np.arange(len(counts)), counts)
+    if output_size is not None and output_size != counts.sum():
+        total = counts.sum()
+        raise RuntimeError(f"repeat_interleave: the repeats give {total} elements, not output_size {output_size}")
+    same = counts.strides == (0,) and counts.size  # one number for all
+    positions = np.repeat(np.arange(len(counts)), counts[0] if same else counts)
     device = input._device
     array = positions if device.type == "cpu" else device.backend.from_host(positions, device.index or 0)
     where = wrap(array, device)

@@ -44,7 +44,8 @@ def _runs(input: Tensor, dim: int | None, ordered: bool, caller: str) -> Any:
     count = rows.shape[0]
     order = _sorting(xp, rows) if ordered else xp.arange(count)
     rows = xp.take(rows, order, axis=0)
-    starts = xp.any(rows[1:] != rows[:-1], axis=1)
+    starts = rows[1:] != rows[:-1]
+    starts = xp.reshape(starts, (-1,)) if rows.shape[1] == 1 else xp.any(starts, axis=1)
     starts = xp.concat([xp.ones((min(count, 1),), dtype=np.bool_), starts], axis=0)
     number = xp.cumulative_sum(xp.astype(starts, np.int64), axis=0) - 1
     inverse = xp.put(xp.zeros((count,), dtype=np.int64), order, number)

@@ -54,6 +54,7 @@ MODULES: dict[str, str] = {
     "rows_added": "indexing",
     "rows_summed": "indexing",
     "scatter_add": "indexing",
+    "scatter_put": "indexing",
     "sigmoid": "elementwise",
     "softmax": "softmax",
     "softmax_back": "softmax",

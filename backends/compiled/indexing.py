@@ -104,6 +104,19 @@ def _scatter(out: Any, index: Any, src: Any, first: int, last: int, left: int, r
     return True
 
 
+@loop
+def _place(out: Any, index: Any, src: Any, first: int, last: int, left: int, right: int) -> bool:
+    length = out.shape[1]
+    for o in range(first, last):
+        for i in range(index.shape[1]):
+            for c in range(left, right):
+                k = index[o, i, c]
+                if k < 0 or k >= length:
+                    return False
+                out[o, k, c] = src[o, i, c]
+    return True
+
+
 def _rows_summed(block: Array, rows: Array, base: Array | None = None, *, count: int) -> Any:
     width = block.shape[1]
     if block.dtype.char not in "fdlq" or (base is not None and base.dtype != block.dtype):
@@ -182,17 +195,15 @@ def _gathered(x: Array, index: Array, *, axis: int) -> Any:
     return out.view(x.dtype).reshape(index.shape) if found[0] else NotImplemented
 
 
-def _scattered(src: Array, index: Array, shape: tuple[int, ...], axis: int, base: Array | None) -> Any:
-    three = _three(index, axis, shape)
-    if three is None or src.shape != index.shape or src.dtype.char not in "fdlq":
-        return NotImplemented
-    if base is not None and base.dtype != src.dtype:
+def _written(write: Any, out: Array, src: Array, index: Array, axis: int, kind: Any) -> Any:
+    """Write or add the elements of ``src`` into ``out``, both seen as of another dtype."""
+    three = _three(index, axis, out.shape)
+    if three is None or src.shape != index.shape or src.dtype != out.dtype:
         return NotImplemented
     outer, _, inner = three
-    out = np.zeros(shape, src.dtype) if base is None else base.copy("C")
     where = np.ascontiguousarray(index, np.int64).reshape(outer, -1, inner)
-    values = np.ascontiguousarray(src).reshape(where.shape)
-    target = out.reshape(three)
+    values = np.ascontiguousarray(src).view(kind).reshape(where.shape)
+    target = out.view(kind).reshape(three)
     found = [True]
     # different parts write to different elements
     if outer > 1:
@@ -201,7 +212,7 @@ def _scattered(src: Array, index: Array, shape: tuple[int, ...], axis: int, base
         parts = [(0, 1, a, b) for a, b in ranges(inner, min(8, where.size // _PART), 16)]
 
     def run(i: int) -> None:
-        if not _scatter(target, where, values, *parts[i]):
+        if not write(target, where, values, *parts[i]):
             found[0] = False
 
     parallel(run, len(parts))
@@ -216,8 +227,18 @@ def register(backend: Backend) -> None:
 
     @compiled_kernel("gather_back", backend)
     def gather_back(x: Array, index: Array, *, shape: tuple[int, ...], axis: int) -> Any:
-        return _scattered(x, index, shape, axis, None)
+        if x.dtype.char not in "fdlq":
+            return NotImplemented
+        return _written(_scatter, np.zeros(shape, x.dtype), x, index, axis, x.dtype)
 
     @compiled_kernel("scatter_add", backend)
     def scatter_add(x: Array, index: Array, src: Array, *, axis: int) -> Any:
-        return _scattered(src, index, x.shape, axis, x)
+        if x.dtype.char not in "fdlq":
+            return NotImplemented
+        return _written(_scatter, x.copy("C"), src, index, axis, x.dtype)
+
+    @compiled_kernel("scatter_put", backend)
+    def scatter_put(x: Array, index: Array, src: Array, *, axis: int) -> Any:
+        if x.dtype.itemsize not in _UNSIGNED or not x.ndim:
+            return NotImplemented
+        return _written(_place, x.copy("C"), src, index, axis, _UNSIGNED[x.dtype.itemsize])
