@@ -66,8 +66,11 @@ def max_pool2d(
 
         share(run_last, n, work)
         return result.reshape(n, oh, ow, c).transpose(0, 3, 1, 2)
-    s = signal_of(kernel, (oh, ow), stride, padding, dilation)
     planes, result = in_planes(x), np.empty((n * c, oh, ow), x.dtype)
+    if kernel == stride == (2, 2) and padding == (0, 0) and dilation == (1, 1) and not ceil_mode:
+        share(lambda a, b: maxima.forward_of_four(planes[a:b], result[a:b]), n * c, work)
+        return result.reshape(n, c, oh, ow)
+    s = signal_of(kernel, (oh, ow), stride, padding, dilation)
 
     def run(a: int, b: int) -> None:
         signal, full = scratch("signal", (s.size,), x.dtype), scratch("full", (s.size,), x.dtype)
@@ -93,7 +96,7 @@ def max_pool2d_back(
         sizes, window = (h, w, c, oh, ow), (*kernel, *stride, *padding, *dilation)
 
         def run_last(a: int, b: int) -> None:
-            rest = scratch("full", (c,), y.dtype)
+            rest = scratch("full", (ow * c,), y.dtype)
             maxima.input_gradient_last(
                 images[a:b], values[a:b], gradients[a:b], sizes, window, lowest, rest, result[a:b]
             )
