@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.autograd.ops.resampling import Taps, evenly
 from chainrule.autograd.ops.windows import adaptive, regular
 from chainrule.backends import compiled, pool
 from chainrule.backends.namespace import FORWARDS
@@ -126,3 +127,18 @@ def test_places_of_maxima(shape, windows, dtype):
     x[0, 0, 1, ...], x[0, 1] = np.nan, -np.inf
     for image in layouts(x) if x.ndim == 4 else [x]:
         check("window_argmax", (image,), {"windows": windows}, exactly=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+def test_weighted_sums_along_a_dimension(axis, dtype):
+    shape = (5, 4, 6, 7)
+    size = shape[axis]
+    sparse = Taps(4, size, np.array([0, 0, 3, 3]), np.array([1, 2, 0, size - 1]), np.array([0.5, 0.25, 2.0, -1.0]))
+    for x in layouts(numbers(shape, dtype)):
+        for taps in (evenly(size, 3), sparse, sparse.transposed):
+            if taps.columns == size:
+                check("resample", (x,), {"taps": taps, "axis": axis})
+        x[0, 0, 0, 0] = np.nan
+        got = check("resample", (x,), {"taps": evenly(size, 3), "axis": axis})
+        assert np.isnan(got).sum() == 1

@@ -35,6 +35,7 @@ MODULES: dict[str, str] = {
     "exp": "elementwise",
     "max_pool2d": "pooling",
     "max_pool2d_back": "pooling",
+    "resample": "pooling",
     "sigmoid": "elementwise",
     "tanh": "elementwise",
     "window_argmax": "pooling",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -205,7 +206,35 @@ def window_argmax(x: Array, *, windows: tuple[Any, ...]) -> Any:
     return found.reshape(n, c, *[len(t) for t in tables])
 
 
+# ---- weighted sums along one dimension ------------------------------------------------------------------------------
+
+
+def resample(x: Array, *, taps: Any, axis: int) -> Any:
+    if x.dtype.char not in "fd" or not x.size or not taps.row.size or x.shape[axis] != taps.columns:
+        return NotImplemented
+    if taps.column.min() < 0 or taps.column.max() >= taps.columns:
+        return NotImplemented
+    order = sorted(range(x.ndim), key=lambda i: -x.strides[i])
+    if not x.transpose(order).flags.c_contiguous:
+        order = list(range(x.ndim))
+    lines = np.ascontiguousarray(x.transpose(order))
+    at = order.index(axis)
+    before, after = math.prod(lines.shape[:at]), math.prod(lines.shape[at + 1 :])
+    result = np.empty((*lines.shape[:at], taps.rows, *lines.shape[at + 1 :]), x.dtype)
+    bounds = np.searchsorted(taps.row, np.arange(taps.rows + 1))
+    columns, weights = np.ascontiguousarray(taps.column), taps.weights.astype(x.dtype)
+    shape = (before, -1) if after == 1 else (before, -1, after)
+    source, target = lines.reshape(shape), result.reshape(shape)
+    function = places.weighted_elements if after == 1 else places.weighted_lines
+
+    def run(a: int, b: int) -> None:
+        function(source[a:b], bounds, columns, weights, target[a:b])
+
+    share(run, before, 2 * taps.row.size * before * after)
+    return result.transpose(np.argsort(order))
+
+
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
-    for function in (max_pool2d, max_pool2d_back, avg_pool2d, avg_pool2d_back, window_argmax):
+    for function in (max_pool2d, max_pool2d_back, avg_pool2d, avg_pool2d_back, window_argmax, resample):
         compiled_kernel(function.__name__, backend)(function)
