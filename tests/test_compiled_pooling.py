@@ -101,9 +101,7 @@ def test_max_pooling_and_its_gradient(shape, kernel, stride, padding, dilation, 
 @pytest.mark.parametrize(
     ("shape", "kernel", "stride", "padding", "dilation", "ceil_mode"), [w for w in WINDOWS if w[4] == (1, 1)]
 )
-def test_average_pooling_and_its_gradient(
-    shape, kernel, stride, padding, dilation, ceil_mode, include, divisor, dtype
-):
+def test_average_pooling_and_its_gradient(shape, kernel, stride, padding, dilation, ceil_mode, include, divisor, dtype):
     attributes = {"kernel": kernel, "stride": stride, "padding": padding}
     attributes |= {"count_include_pad": include, "divisor_override": divisor}
     for image in layouts(numbers(shape, dtype)):

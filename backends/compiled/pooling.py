@@ -51,6 +51,7 @@ def max_pool2d(
     dilation: Pair = (1, 1),
     ceil_mode: bool = False,
 ) -> Any:
+    """The maximum of each window."""
     if x.ndim != 4 or min(stride) < 1:
         return NotImplemented
     (n, c, h, w) = x.shape
@@ -84,6 +85,7 @@ def max_pool2d(
 def max_pool2d_back(
     x: Array, y: Array, values_out: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Any:
+    """``x`` at the first maximum of each window of ``y``, whose maxima are ``values_out``."""
     if values_out.ndim != 4 or x.shape != values_out.shape or not x.dtype == y.dtype == values_out.dtype:
         return NotImplemented
     oh, ow = values_out.shape[2:]
@@ -151,9 +153,11 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
+    """The mean of each window: a depthwise convolution whose filters are all the same."""
     if x.ndim != 4 or min(stride) < 1:
         return NotImplemented
-    out = tuple(_count(x.shape[2 + i], kernel[i], stride[i], padding[i], 1, ceil_mode) for i in (0, 1))
+    oh, ow = (_count(x.shape[2 + i], kernel[i], stride[i], padding[i], 1, ceil_mode) for i in (0, 1))
+    out = (oh, ow)
     if not _usable(x, out, kernel, stride, padding, (1, 1)):
         return NotImplemented
     value, table = _shares(x.shape, out, kernel, stride, padding, count_include_pad, divisor_override)
@@ -174,6 +178,7 @@ def avg_pool2d_back(
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> Any:
+    """Each element of ``x`` spread evenly over its window."""
     if x.ndim != 4 or tuple(x_size[:2]) != x.shape[:2]:
         return NotImplemented
     if not _usable(x, x.shape[2:], kernel, stride, padding, (1, 1)):
@@ -181,7 +186,7 @@ def avg_pool2d_back(
     value, table = _shares(x_size, x.shape[2:], kernel, stride, padding, count_include_pad, divisor_override)
     if table is not None:
         x = x * table.astype(x.dtype)
-    filters, size = _filters(x, kernel, value), tuple(x_size[2:])
+    filters, size = _filters(x, kernel, value), (x_size[2], x_size[3])
     return depthwise.input_gradient(x, filters, size=size, stride=stride, padding=padding, dilation=(1, 1))
 
 
@@ -189,6 +194,7 @@ def avg_pool2d_back(
 
 
 def window_argmax(x: Array, *, windows: tuple[Any, ...]) -> Any:
+    """The place of the first maximum in each window of sequences and images."""
     tables = [np.asarray(w, dtype=np.int64) for w in windows]
     if x.dtype.char not in "fd" or len(tables) not in (1, 2) or x.ndim != len(tables) + 2 or not x.size:
         return NotImplemented
@@ -210,6 +216,7 @@ def window_argmax(x: Array, *, windows: tuple[Any, ...]) -> Any:
 
 
 def resample(x: Array, *, taps: Any, axis: int) -> Any:
+    """The product of a sparse matrix with ``x`` along one axis."""
     if x.dtype.char not in "fd" or not x.size or not taps.row.size or x.shape[axis] != taps.columns:
         return NotImplemented
     if taps.column.min() < 0 or taps.column.max() >= taps.columns:
