@@ -92,7 +92,7 @@ def input_gradient(
 ) -> None:
     """The gradients (P, OH, OW) at the first places of planes (P, H, W) that have the windows' maxima ``values``."""
     top, left, rows, columns, sh, sw = geometry
-    _, oh, ow = values.shape
+    oh = values.shape[1]
     fill(signal, lowest)
     fill(best, 0)
     fill(rest, 0)

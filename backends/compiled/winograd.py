@@ -1,0 +1,350 @@
+"""Winograd's transforms as compiled loops; ``cpu_winograd.py`` has the same five in NumPy, and what they are for.
+
+A loop works on ``_LANES`` channels at a time, in buffers that fit the first-level cache and whose rows are a constant
+number of elements apart: so the compiler knows that they do not overlap, and uses vector instructions. Indices are
+unsigned, as signed ones are asked each time whether they count from the end. Images come flat and contiguous, channels
+first (``planar``) or last: a layout costs no copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.backends.compiled.jit import inlined, loop
+from chainrule.backends.pool import scratch
+
+Array = np.ndarray
+
+_LANES = 32
+_COLUMN = 6 * _LANES
+
+#: of a filter's channels, how many are read at a time: neighbours in memory
+_CHANNELS = 8
+
+_f, _u = np.float32, np.uintp
+
+
+@inlined
+def _copy(x: Any, a: Any, y: Any, b: Any, size: Any) -> None:
+    for e in range(size):
+        y[_u(b) + _u(e)] = x[_u(a) + _u(e)]
+
+
+@inlined
+def _zero(y: Any, a: Any, size: Any) -> None:
+    for e in range(size):
+        y[_u(a) + _u(e)] = _f(0)
+
+
+@inlined
+def _load(
+    x: Any, planar: Any, c: Any, h: Any, w: Any, image: Any, top: Any, left: Any, rows: Any, width: Any, c0: Any, y: Any
+) -> None:
+    """Pixels (rows, width) of an image from (top, left) and channel c0 on, as y (width, 6, lanes); zeros outside."""
+    lanes = min(_LANES, c - c0)
+    r0, r1 = max(0, -top), min(rows, h - top)
+    q0, q1 = max(0, -left), min(width, w - left)
+    if r0 > 0 or r1 < rows or lanes < _LANES:
+        _zero(y, 0, width * _COLUMN)
+    else:
+        _zero(y, 0, q0 * _COLUMN)
+        _zero(y, q1 * _COLUMN, (width - q1) * _COLUMN)
+    if planar:
+        for e in range(lanes):
+            for r in range(r0, r1):
+                line = ((image * c + c0 + e) * h + top + r) * w + left
+                place = r * _LANES + e
+                for q in range(q0, q1):
+                    y[_u(place) + _u(q) * _u(_COLUMN)] = x[_u(line) + _u(q)]
+    else:
+        for r in range(r0, r1):
+            for q in range(q0, q1):
+                _copy(x, ((image * h + top + r) * w + left + q) * c + c0, y, q * _COLUMN + r * _LANES, lanes)
+
+
+@inlined
+def _analyse(x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
+    """Six inputs from x[a] on, s apart, to six from y[b] on, t apart."""
+    for e in range(_LANES):
+        i, o = _u(a) + _u(e), _u(b) + _u(e)
+        d0, d1, d2 = x[i], x[i + _u(s)], x[i + _u(2 * s)]
+        d3, d4, d5 = x[i + _u(3 * s)], x[i + _u(4 * s)], x[i + _u(5 * s)]
+        even, odd = d4 - _f(4) * d2, d3 - _f(4) * d1
+        near, far = d4 - d2, _f(2) * (d3 - d1)
+        y[o] = _f(4) * (d0 - d2) + near
+        y[o + _u(t)] = even + odd
+        y[o + _u(2 * t)] = even - odd
+        y[o + _u(3 * t)] = near + far
+        y[o + _u(4 * t)] = near - far
+        y[o + _u(5 * t)] = d5 - d3 - _f(2) * far
+
+
+@inlined
+def _combine(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
+    """Six products from x[a] on, s apart, to m (4 or 2) results from y[b] on, t apart."""
+    if m == 4:
+        for e in range(_LANES):
+            i, o = _u(a) + _u(e), _u(b) + _u(e)
+            p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
+            p0, p5 = x[i], x[i + _u(5 * s)]
+            even, odd = p1 + p2, p1 - p2
+            far, farther = p3 + p4, p3 - p4
+            y[o] = p0 + even + far
+            y[o + _u(t)] = odd + _f(2) * farther
+            y[o + _u(2 * t)] = even + _f(4) * far
+            y[o + _u(3 * t)] = odd + _f(8) * farther + p5
+    else:
+        for e in range(_LANES):
+            i, o = _u(a) + _u(e), _u(b) + _u(e)
+            p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
+            p0, p5 = x[i], x[i + _u(5 * s)]
+            y[o] = p0 + (p1 + p2) + (p3 + p4)
+            y[o + _u(t)] = (p1 - p2) + _f(2) * (p3 - p4) + p5
+
+
+@inlined
+def _spread(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
+    """The opposite of :func:`_combine`, its transpose: m gradients to six."""
+    if m == 4:
+        for e in range(_LANES):
+            i, o = _u(a) + _u(e), _u(b) + _u(e)
+            g0, g1, g2, g3 = x[i], x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)]
+            even, odd = g0 + g2, g1 + g3
+            far, farther = g0 + _f(4) * g2, _f(2) * g1 + _f(8) * g3
+            y[o] = g0
+            y[o + _u(t)] = even + odd
+            y[o + _u(2 * t)] = even - odd
+            y[o + _u(3 * t)] = far + farther
+            y[o + _u(4 * t)] = far - farther
+            y[o + _u(5 * t)] = g3
+    else:
+        for e in range(_LANES):
+            i, o = _u(a) + _u(e), _u(b) + _u(e)
+            g0, g1 = x[i], x[i + _u(s)]
+            y[o] = g0
+            y[o + _u(t)] = g0 + g1
+            y[o + _u(2 * t)] = g0 - g1
+            y[o + _u(3 * t)] = g0 + _f(2) * g1
+            y[o + _u(4 * t)] = g0 - _f(2) * g1
+            y[o + _u(5 * t)] = g1
+
+
+@loop
+def _inputs(
+    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, ph: Any, pw: Any, pixels: Any, patch: Any, square: Any, y: Any, tap: Any
+) -> None:
+    first, end, top, bottom = block
+    width = tw * m + 6 - m
+    tile = 0
+    for image in range(first, end):
+        for i in range(top, bottom):
+            for c0 in range(0, c, _LANES):
+                _load(x, planar, c, h, w, image, i * m - ph, -pw, 6, width, c0, pixels)
+                for q in range(width):
+                    _analyse(pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
+                for j in range(tw):
+                    for r in range(6):
+                        _analyse(patch, j * m * _COLUMN + r * _LANES, _COLUMN, square, 0, _LANES)
+                        for q in range(6):
+                            _copy(square, q * _LANES, y, (r * 6 + q) * tap + (tile + j) * c + c0, min(_LANES, c - c0))
+            tile += tw
+
+
+@loop
+def _gradients(
+    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, pixels: Any, patch: Any, square: Any, y: Any, tap: Any
+) -> None:
+    first, end, top, bottom = block
+    width, k = tw * m, k1 - k0
+    tile = 0
+    for image in range(first, end):
+        for i in range(top, bottom):
+            for c0 in range(k0, k1, _LANES):
+                _load(x, planar, c, h, w, image, i * m, 0, m, width, c0, pixels)
+                for q in range(width):
+                    _spread(m, pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
+                for j in range(tw):
+                    for r in range(6):
+                        _spread(m, patch, j * m * _COLUMN + r * _LANES, _COLUMN, square, 0, _LANES)
+                        for q in range(6):
+                            place = (r * 6 + q) * tap + (tile + j) * k + c0 - k0
+                            _copy(square, q * _LANES, y, place, min(_LANES, k1 - c0))
+            tile += tw
+
+
+@loop
+def _results(
+    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, half: Any, square: Any, y: Any, k: Any, oh: Any, ow: Any
+) -> None:
+    first, end, top, bottom = block
+    tile = 0
+    for image in range(first, end):
+        for i in range(top, bottom):
+            for j in range(tw):
+                for c0 in range(k0, k1, _LANES):
+                    for q in range(6):
+                        _combine(m, x, q * tap + tile * (k1 - k0) + c0 - k0, 6 * tap, half, q * _LANES, _COLUMN)
+                    for a in range(min(m, oh - i * m)):
+                        _combine(m, half, a * _COLUMN, _LANES, square, 0, _LANES)
+                        for b in range(min(m, ow - j * m)):
+                            place = ((image * oh + i * m + a) * ow + j * m + b) * k + c0
+                            for e in range(min(_LANES, k1 - c0)):
+                                result = square[_u(b * _LANES) + _u(e)] + bias[_u(c0) + _u(e)]
+                                y[_u(place) + _u(e)] = result
+                tile += 1
+
+
+@inlined
+def _expand(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
+    """r (3 or 5) weights of a filter from x[a] on, s apart, to six from y[b] on, t apart."""
+    for e in range(_LANES):
+        i, o = _u(a) + _u(e), _u(b) + _u(e)
+        w0, w1, w2 = x[i], x[i + _u(s)], x[i + _u(2 * s)]
+        w3 = x[i + _u(3 * s)] if r == 5 else _f(0)
+        w4 = x[i + _u(4 * s)] if r == 5 else _f(0)
+        even, odd = _f(-1 / 6) * (w0 + w2 + w4), _f(-1 / 6) * (w1 + w3)
+        far, farther = _f(1 / 24) * (w0 + _f(4) * w2 + _f(16) * w4), _f(1 / 12) * (w1 + _f(4) * w3)
+        y[o] = _f(0.25) * w0
+        y[o + _u(t)] = even + odd
+        y[o + _u(2 * t)] = even - odd
+        y[o + _u(3 * t)] = far + farther
+        y[o + _u(4 * t)] = far - farther
+        y[o + _u(5 * t)] = w4 if r == 5 else w2
+
+
+@inlined
+def _contract(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
+    """The transpose of :func:`_expand`: six gradients to r."""
+    for e in range(_LANES):
+        i, o = _u(a) + _u(e), _u(b) + _u(e)
+        p0, p5 = x[i], x[i + _u(5 * s)]
+        p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
+        even, odd = _f(-1 / 6) * (p1 + p2), _f(-1 / 6) * (p1 - p2)
+        far, farther = _f(1 / 24) * (p3 + p4), _f(1 / 12) * (p3 - p4)
+        y[o] = _f(0.25) * p0 + even + far
+        y[o + _u(t)] = odd + farther
+        y[o + _u(2 * t)] = even + _f(4) * far + (p5 if r == 3 else _f(0))
+        if r == 5:
+            y[o + _u(3 * t)] = odd + _f(4) * farther
+            y[o + _u(4 * t)] = even + _f(16) * far + p5
+
+
+@loop
+def _filters(r: Any, x: Any, stage: Any, half: Any, square: Any, y: Any, tap: Any, row: Any) -> None:
+    _, c, k = x.shape
+    for k0 in range(0, k, _LANES):
+        lanes = min(_LANES, k - k0)
+        for first in range(0, c, _CHANNELS):
+            channels = min(_CHANNELS, c - first)
+            for e in range(lanes):
+                place = e
+                for channel in range(first, first + channels):
+                    for t in range(r * r):
+                        stage[_u(place)] = x[t, channel, k0 + e]
+                        place += _LANES
+            for channel in range(channels):
+                for j in range(r):
+                    _expand(r, stage, (channel * r * r + j) * _LANES, r * _LANES, half, j * _LANES, _COLUMN)
+                for i in range(6):
+                    _expand(r, half, i * _COLUMN, _LANES, square, 0, _LANES)
+                    for j in range(6):
+                        place = (i * 6 + j) * tap + (first + channel) * row + k0
+                        _copy(square, j * _LANES, y, place, lanes)
+
+
+@loop
+def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, stage: Any, half: Any, square: Any, y: Any) -> None:
+    _, c, k = y.shape
+    for k0 in range(0, k, _LANES):
+        lanes = min(_LANES, k - k0)
+        for first in range(0, c, _CHANNELS):
+            channels = min(_CHANNELS, c - first)
+            for channel in range(channels):
+                for t in range(36):
+                    place = t * tap + (first + channel) * row + k0
+                    _copy(x, place, square, t * _LANES, lanes)
+                    for _ in range(1, parts):
+                        place += part
+                        for e in range(lanes):
+                            square[_u(t * _LANES) + _u(e)] += x[_u(place) + _u(e)]
+                for i in range(6):
+                    _contract(r, square, i * _COLUMN, _LANES, half, i * _COLUMN, _LANES)
+                for j in range(r):
+                    _contract(r, half, j * _LANES, _COLUMN, stage, (channel * r * r + j) * _LANES, r * _LANES)
+            for e in range(lanes):
+                place = e
+                for channel in range(first, first + channels):
+                    for t in range(r * r):
+                        y[t, channel, k0 + e] = stage[_u(place)]
+                        place += _LANES
+
+
+def _flat(x: Array) -> tuple[Array, bool]:
+    """The elements of (N, H, W, C) in the order of memory, and whether that is (N, C, H, W)."""
+    planes = x.transpose(0, 3, 1, 2)
+    if planes.flags.c_contiguous and not x.flags.c_contiguous:
+        return planes.reshape(-1), True
+    return np.ascontiguousarray(x).reshape(-1), False
+
+
+def _memory(x: Array) -> tuple[Array, list[int]]:
+    """What lies between the first element of x and its last, and the strides of x in elements."""
+    steps = [s // x.itemsize for s in x.strides]
+    size = 1 + sum((n - 1) * s for n, s in zip(x.shape, steps))
+    return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,)), steps
+
+
+def _buffers(**squares: int) -> list[Array]:
+    """This thread's memory for so many columns of six pixels."""
+    return [scratch(name, (count * _COLUMN,), np.float32) for name, count in squares.items()]
+
+
+def inputs(tiles: Any) -> Callable[[Any, Array], None]:
+    flat, planar = _flat(tiles.x)
+    _, h, w, c = tiles.x.shape
+    m, tw = tiles.m, tiles.tw
+
+    def run(block: Any, out: Array) -> None:
+        memory, (tap, *_) = _memory(out)
+        buffers = _buffers(pixels=tw * m + 6 - m, patch=tw * m + 6 - m, square=1)
+        _inputs(flat, planar, c, h, w, block, m, tw, *tiles.padding, *buffers, memory, tap)
+
+    return run
+
+
+def gradients(tiles: Any, g: Array) -> Callable[[Any, int, int, Array], None]:
+    flat, planar = _flat(g)
+    _, h, w, k = g.shape
+    m, tw = tiles.m, tiles.tw
+
+    def run(block: Any, k0: int, k1: int, out: Array) -> None:
+        memory, (tap, *_) = _memory(out)
+        buffers = _buffers(pixels=tw * m, patch=tw * m, square=1)
+        _gradients(flat, planar, k, h, w, block, m, tw, k0, k1, *buffers, memory, tap)
+
+    return run
+
+
+def results(tiles: Any, products: Array, bias: Array | None, block: Any, k0: int, k1: int, out: Array) -> None:
+    memory, (tap, *_) = _memory(products)
+    k = out.shape[3]
+    bias = np.zeros(k, np.float32) if bias is None else np.ascontiguousarray(bias)
+    buffers = _buffers(half=6, square=1)
+    _results(memory, tap, bias, block, tiles.m, tiles.tw, k0, k1, *buffers, out.reshape(-1), k, tiles.oh, tiles.ow)
+
+
+def filters(weight: Array, out: Array) -> None:
+    memory, (tap, row, _) = _memory(out)
+    r, _, c, k = weight.shape
+    buffers = _buffers(stage=_CHANNELS * r, half=6, square=1)  # r pixels are enough for a column of the stage
+    _filters(r, weight.reshape(r * r, c, k), *buffers, memory, tap, row)
+
+
+def filter_gradient(sums: Array, out: Array) -> None:
+    memory, (part, tap, row, _) = _memory(sums)
+    r, _, c, k = out.shape
+    buffers = _buffers(stage=_CHANNELS * r, half=6, square=6)
+    _filter_gradient(r, memory, len(sums), part, tap, row, *buffers, out.reshape(r * r, c, k))
