@@ -209,6 +209,6 @@ def weight_gradient(x: Array, g: Array, *, kernel: Pair, stride: Pair, padding: 
 
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``; they are no ops, but what its convolution kernels call."""
-    backend.xp.depthwise = forward
-    backend.xp.depthwise_input = input_gradient
-    backend.xp.depthwise_weight = weight_gradient
+    kernels = {"depthwise": forward, "depthwise_input": input_gradient, "depthwise_weight": weight_gradient}
+    for name, function in kernels.items():
+        setattr(backend.xp, name, function)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
+from chainrule.autograd import dtypes
 from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.indexing import getitem_of
+from chainrule.autograd.ops.resampling import Taps
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import wrap
 from chainrule.autograd.samples import Sample, Samples, normal
@@ -79,6 +82,10 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
                 input = getitem_of(input, ((slice(None),) * d + (slice(first, last),)))
                 length, low, high = last - first, max(low, 0), max(high, 0)
             positions = _positions(mode, length, low, high)
+            if dtypes.category(input._data.dtype) == 2 and min(low, high) >= 0:
+                # by weights of 1: the gradient is a sum of a few elements for each, and no scattering
+                input = xp_of_tensors.resample(input, taps=_repeated(length, tuple(positions.tolist())), axis=d)
+                continue
             if low < 0 or high < 0:
                 input = _picked(input, positions, d)
                 continue
@@ -87,6 +94,13 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
             kept = [part for part, width in zip(parts, (low, 1, high), strict=True) if width]
             input = xp_of_tensors.concatenate(*kept, axis=d)
     return input
+
+
+@functools.lru_cache(maxsize=256)
+def _repeated(length: int, positions: tuple[int, ...]) -> Taps:
+    """The taps that put the elements at ``positions`` of a dimension one after another."""
+    count = len(positions)
+    return Taps(count, length, np.arange(count), np.array(positions, np.int64), np.ones(count))
 
 
 def _picked(input: Tensor, positions: np.ndarray, dim: int) -> Tensor:

@@ -100,7 +100,9 @@ def resample(xp, x, *, taps, axis):
     after = (1,) * (x.ndim - axis - 1)
     out = None
     for rows, columns, weights in _layers(taps):
-        part = x[(*before, xp.asarray(columns))] * xp.asarray(np.reshape(weights, (-1, *after)), dtype=x.dtype)
+        part = xp.take(x, xp.asarray(columns), axis=axis)
+        if not np.all(weights == 1):  # else elements are only repeated
+            part = part * xp.asarray(np.reshape(weights, (-1, *after)), dtype=x.dtype)
         if out is None and rows is None:
             out = part
             continue

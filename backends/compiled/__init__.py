@@ -49,6 +49,7 @@ MODULES: dict[str, str] = {
     "lstm_sequence_back": "lstm",
     "max_pool2d": "pooling",
     "max_pool2d_back": "pooling",
+    "resample": "pooling",
     "rms_norm": "layer_norm",
     "rms_norm_back": "layer_norm",
     "rows_added": "indexing",

@@ -16,7 +16,8 @@ _RUN = 2048
 
 @inlined
 def _larger(a: Any, b: Any) -> Any:
-    return a if (a > b) | (a != a) else b
+    larger = a if a > b else b  # b where it is NaN
+    return larger if a == a else a
 
 
 @loop
@@ -30,6 +31,17 @@ def _raise_three(s: Any, k: Any, out: Any) -> None:
 def _raise(s: Any, out: Any) -> None:
     for m in range(out.size):
         out[m] = _larger(s[m], out[m])
+
+
+@loop
+def forward_of_four(images: Any, out: Any) -> None:
+    """The maxima (P, OH, OW) of windows of 2x2 side by side."""
+    for p in range(images.shape[0]):
+        for r in range(out.shape[1]):
+            upper, lower, target = images[p, 2 * r], images[p, 2 * r + 1], out[p, r]
+            for q in range(target.size):
+                first = _larger(upper[2 * q], upper[2 * q + 1])
+                target[q] = _larger(first, _larger(lower[2 * q], lower[2 * q + 1]))
 
 
 @loop
@@ -80,7 +92,7 @@ def input_gradient(
 ) -> None:
     """The gradients (P, OH, OW) at the first places of planes (P, H, W) that have the windows' maxima ``values``."""
     top, left, rows, columns, sh, sw = geometry
-    _, oh, ow = values.shape
+    oh = values.shape[1]
     fill(signal, lowest)
     fill(best, 0)
     fill(rest, 0)
@@ -106,46 +118,70 @@ def forward_last(images: Any, sizes: Any, window: Any, lowest: Any, out: Any) ->
     h, w, channels, oh, ow = sizes
     kh, kw, sh, sw, ph, pw, dh, dw = window
     for n in range(images.shape[0]):
-        image = images[n]
+        fill(out[n], lowest)
         for r in range(oh):
-            for q in range(ow):
-                at = (r * ow + q) * channels
-                target = out[n, at : at + channels]
-                fill(target, lowest)
-                for i in range(kh):
-                    y = r * sh - ph + i * dh
-                    if y < 0 or y >= h:
+            target = out[n, r * ow * channels : (r + 1) * ow * channels]
+            for i in range(kh):
+                y = r * sh - ph + i * dh
+                if y < 0 or y >= h:
+                    continue
+                line = images[n, y * w * channels : (y + 1) * w * channels]
+                for j in range(kw):
+                    left = j * dw - pw
+                    if sw == 1:  # all windows of the row at once
+                        a, b = max(0, -left), min(ow, w - left)
+                        if a < b:
+                            _raise(line[(a + left) * channels :], target[a * channels : b * channels])
                         continue
-                    for j in range(kw):
-                        x = q * sw - pw + j * dw
+                    for q in range(ow):
+                        x = q * sw + left
                         if x >= 0 and x < w:
-                            _raise(image[(y * w + x) * channels :], target)
+                            _raise(line[x * channels :], target[q * channels : (q + 1) * channels])
+
+
+@loop
+def _take_border(best: Any, lowest: Any, rest: Any) -> None:
+    """The border is a maximum too where all of a window is as low."""
+    for m in range(rest.size):
+        rest[m] = 0 if best[m] == lowest else rest[m]
 
 
 @loop
 def input_gradient_last(
     images: Any, values: Any, gradients: Any, sizes: Any, window: Any, lowest: Any, rest: Any, out: Any
 ) -> None:
-    """The gradients (N, OH * OW * C) at the first places of images (N, H * W * C) with the windows' maxima ``values``."""
+    """The gradients (N, OH * OW * C) at the first places of images (N, H * W * C) with the maxima ``values``."""
     h, w, channels, oh, ow = sizes
     kh, kw, sh, sw, ph, pw, dh, dw = window
-    zero = rest[0] * 0
+    size = ow * channels
     for n in range(images.shape[0]):
-        image, back = images[n], out[n]
-        fill(back, 0)
+        fill(out[n], 0)
         for r in range(oh):
-            for q in range(ow):
-                at = (r * ow + q) * channels
-                best, g = values[n, at : at + channels], gradients[n, at : at + channels]
-                for c in range(rest.size):
-                    rest[c] = g[c]
-                for i in range(kh):
-                    y = r * sh - ph + i * dh
-                    for j in range(kw):
-                        x = q * sw - pw + j * dw
-                        if y >= 0 and y < h and x >= 0 and x < w:
-                            place = (y * w + x) * channels
-                            _take(image[place:], best, rest, back[place:])
-                        else:  # the border is a maximum too where all is as low
-                            for c in range(rest.size):
-                                rest[c] = zero if best[c] == lowest else rest[c]
+            best, g = values[n, r * size : (r + 1) * size], gradients[n, r * size : (r + 1) * size]
+            for m in range(size):
+                rest[m] = g[m]
+            for i in range(kh):
+                y = r * sh - ph + i * dh
+                if y < 0 or y >= h:
+                    _take_border(best, lowest, rest)
+                    continue
+                line = images[n, y * w * channels : (y + 1) * w * channels]
+                back = out[n, y * w * channels : (y + 1) * w * channels]
+                for j in range(kw):
+                    left = j * dw - pw
+                    if sw == 1:
+                        a = min(max(0, -left), ow)
+                        b = max(min(ow, w - left), a)
+                        _take_border(best[: a * channels], lowest, rest[: a * channels])
+                        if a < b:
+                            at = (a + left) * channels
+                            part = rest[a * channels : b * channels]
+                            _take(line[at:], best[a * channels :], part, back[at:])
+                        _take_border(best[b * channels :], lowest, rest[b * channels :])
+                        continue
+                    for q in range(ow):
+                        x, part = q * sw + left, rest[q * channels : (q + 1) * channels]
+                        if x >= 0 and x < w:
+                            _take(line[x * channels :], best[q * channels :], part, back[x * channels :])
+                        else:
+                            _take_border(best[q * channels :], lowest, part)

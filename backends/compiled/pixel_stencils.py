@@ -168,9 +168,9 @@ def _add_products(s: Any, g: Any, out: Any) -> None:
 
 @loop
 def weight_gradient(image: Any, size: Any, gradient: Any, geometry: Any, starts: Any, signal: Any, sums: Any) -> None:
-    """Add the gradient of the filters to ``sums``, from an image, flat and of ``size`` (H, W, C), and that of its result.
+    """Add the gradient of the filters to ``sums``, from an image and the gradient of its result, (rows, OW * C).
 
-    The latter is (rows, OW * C). ``sums`` (T, run) has the elements of some pixels one after another, as ``tiled`` above.
+    The image is flat and of ``size`` (H, W, C); ``sums`` (T, run) has some pixels one after another, as ``tiled`` has.
     """
     top, left, rows, columns, sh, sw = geometry
     _spread(image, size, top, left, rows, columns, sh, sw, signal)

@@ -32,3 +32,30 @@ def argmax(planes: Any, rows: Any, columns: Any, width: int, out: Any) -> None:
                             best, place, none = value, y * width + x, False
                 out[p, at] = place
                 at += 1
+
+
+@loop
+def weighted_lines(x: Any, bounds: Any, columns: Any, weights: Any, out: Any) -> None:
+    """``out`` (A, R, B): row r is the sum of rows of x (A, S, B), those that ``bounds[r]:bounds[r + 1]`` names."""
+    for a in range(x.shape[0]):
+        for r in range(out.shape[1]):
+            target = out[a, r]
+            for m in range(target.size):
+                target[m] = 0
+            for e in range(bounds[r], bounds[r + 1]):
+                line, weight = x[a, columns[e]], weights[e]
+                for m in range(target.size):
+                    target[m] += weight * line[m]
+
+
+@loop
+def weighted_elements(x: Any, bounds: Any, columns: Any, weights: Any, out: Any) -> None:
+    """The same for x (A, S) and ``out`` (A, R)."""
+    zero = weights[0] * 0
+    for a in range(x.shape[0]):
+        line, target = x[a], out[a]
+        for r in range(target.size):
+            total = zero
+            for e in range(bounds[r], bounds[r + 1]):
+                total += weights[e] * line[columns[e]]
+            target[r] = total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def max_pool2d(
     dilation: Pair = (1, 1),
     ceil_mode: bool = False,
 ) -> Any:
+    """The maximum of each window."""
     if x.ndim != 4 or min(stride) < 1:
         return NotImplemented
     (n, c, h, w) = x.shape
@@ -66,8 +68,11 @@ def max_pool2d(
 
         share(run_last, n, work)
         return result.reshape(n, oh, ow, c).transpose(0, 3, 1, 2)
-    s = signal_of(kernel, (oh, ow), stride, padding, dilation)
     planes, result = in_planes(x), np.empty((n * c, oh, ow), x.dtype)
+    if kernel == stride == (2, 2) and padding == (0, 0) and dilation == (1, 1) and not ceil_mode:
+        share(lambda a, b: maxima.forward_of_four(planes[a:b], result[a:b]), n * c, work)
+        return result.reshape(n, c, oh, ow)
+    s = signal_of(kernel, (oh, ow), stride, padding, dilation)
 
     def run(a: int, b: int) -> None:
         signal, full = scratch("signal", (s.size,), x.dtype), scratch("full", (s.size,), x.dtype)
@@ -80,6 +85,7 @@ def max_pool2d(
 def max_pool2d_back(
     x: Array, y: Array, values_out: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Any:
+    """``x`` at the first maximum of each window of ``y``, whose maxima are ``values_out``."""
     if values_out.ndim != 4 or x.shape != values_out.shape or not x.dtype == y.dtype == values_out.dtype:
         return NotImplemented
     oh, ow = values_out.shape[2:]
@@ -93,7 +99,7 @@ def max_pool2d_back(
         sizes, window = (h, w, c, oh, ow), (*kernel, *stride, *padding, *dilation)
 
         def run_last(a: int, b: int) -> None:
-            rest = scratch("full", (c,), y.dtype)
+            rest = scratch("full", (ow * c,), y.dtype)
             maxima.input_gradient_last(
                 images[a:b], values[a:b], gradients[a:b], sizes, window, lowest, rest, result[a:b]
             )
@@ -147,9 +153,11 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
+    """The mean of each window: a depthwise convolution whose filters are all the same."""
     if x.ndim != 4 or min(stride) < 1:
         return NotImplemented
-    out = tuple(_count(x.shape[2 + i], kernel[i], stride[i], padding[i], 1, ceil_mode) for i in (0, 1))
+    oh, ow = (_count(x.shape[2 + i], kernel[i], stride[i], padding[i], 1, ceil_mode) for i in (0, 1))
+    out = (oh, ow)
     if not _usable(x, out, kernel, stride, padding, (1, 1)):
         return NotImplemented
     value, table = _shares(x.shape, out, kernel, stride, padding, count_include_pad, divisor_override)
@@ -170,6 +178,7 @@ def avg_pool2d_back(
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> Any:
+    """Each element of ``x`` spread evenly over its window."""
     if x.ndim != 4 or tuple(x_size[:2]) != x.shape[:2]:
         return NotImplemented
     if not _usable(x, x.shape[2:], kernel, stride, padding, (1, 1)):
@@ -177,7 +186,7 @@ def avg_pool2d_back(
     value, table = _shares(x_size, x.shape[2:], kernel, stride, padding, count_include_pad, divisor_override)
     if table is not None:
         x = x * table.astype(x.dtype)
-    filters, size = _filters(x, kernel, value), tuple(x_size[2:])
+    filters, size = _filters(x, kernel, value), (x_size[2], x_size[3])
     return depthwise.input_gradient(x, filters, size=size, stride=stride, padding=padding, dilation=(1, 1))
 
 
@@ -185,6 +194,7 @@ def avg_pool2d_back(
 
 
 def window_argmax(x: Array, *, windows: tuple[Any, ...]) -> Any:
+    """The place of the first maximum in each window of sequences and images."""
     tables = [np.asarray(w, dtype=np.int64) for w in windows]
     if x.dtype.char not in "fd" or len(tables) not in (1, 2) or x.ndim != len(tables) + 2 or not x.size:
         return NotImplemented
@@ -202,7 +212,36 @@ def window_argmax(x: Array, *, windows: tuple[Any, ...]) -> Any:
     return found.reshape(n, c, *[len(t) for t in tables])
 
 
+# ---- weighted sums along one dimension ------------------------------------------------------------------------------
+
+
+def resample(x: Array, *, taps: Any, axis: int) -> Any:
+    """The product of a sparse matrix with ``x`` along one axis."""
+    if x.dtype.char not in "fd" or not x.size or not taps.row.size or x.shape[axis] != taps.columns:
+        return NotImplemented
+    if taps.column.min() < 0 or taps.column.max() >= taps.columns:
+        return NotImplemented
+    order = sorted(range(x.ndim), key=lambda i: -x.strides[i])
+    if not x.transpose(order).flags.c_contiguous:
+        order = list(range(x.ndim))
+    lines = np.ascontiguousarray(x.transpose(order))
+    at = order.index(axis)
+    before, after = math.prod(lines.shape[:at]), math.prod(lines.shape[at + 1 :])
+    result = np.empty((*lines.shape[:at], taps.rows, *lines.shape[at + 1 :]), x.dtype)
+    bounds = np.searchsorted(taps.row, np.arange(taps.rows + 1))
+    columns, weights = np.ascontiguousarray(taps.column), taps.weights.astype(x.dtype)
+    shape = (before, -1) if after == 1 else (before, -1, after)
+    source, target = lines.reshape(shape), result.reshape(shape)
+    function = places.weighted_elements if after == 1 else places.weighted_lines
+
+    def run(a: int, b: int) -> None:
+        function(source[a:b], bounds, columns, weights, target[a:b])
+
+    share(run, before, 2 * taps.row.size * before * after)
+    return result.transpose(np.argsort(order))
+
+
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
-    for function in (max_pool2d, max_pool2d_back, avg_pool2d, avg_pool2d_back, window_argmax):
+    for function in (max_pool2d, max_pool2d_back, avg_pool2d, avg_pool2d_back, window_argmax, resample):
         compiled_kernel(function.__name__, backend)(function)

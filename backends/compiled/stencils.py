@@ -41,6 +41,9 @@ def spread(image: Any, top: int, left: int, rows: int, columns: int, sh: int, sw
             if sw == 1:
                 for m in range(count):
                     to[m] = line[m]
+            elif sw == 2:  # which vector instructions can do, other than any distance
+                for m in range(count):
+                    to[m] = line[2 * m]
             else:
                 for m in range(count):
                     to[m] = line[m * sw]
@@ -66,6 +69,9 @@ def gather(signal: Any, top: int, left: int, rows: int, columns: int, sh: int, s
             if sw == 1:
                 for m in range(count):
                     line[m] = of[m]
+            elif sw == 2:
+                for m in range(count):
+                    line[2 * m] = of[m]
             else:
                 for m in range(count):
                     line[m * sw] = of[m]
