@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.compiled.jit import inlined, loop
-from chainrule.backends.pool import scratch
+from chainrule.backends.pool import parallel, ranges, scratch
 
 Array = np.ndarray
 
@@ -282,6 +282,22 @@ def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, 
                         place += _LANES
 
 
+@loop
+def _halve(x: Any, first: Any, end: Any, y: Any) -> None:
+    _, c, h, w = x.shape
+    _, half_h, half_w, _ = y.shape
+    for image in range(first, end):
+        for i in range(half_h):
+            for c0 in range(0, c, _LANES):
+                for channel in range(c0, min(c0 + _LANES, c)):
+                    for a in range(2):
+                        for j in range(half_w):
+                            for b in range(2):
+                                inside = 2 * i + a < h and 2 * j + b < w
+                                pixel = x[image, channel, 2 * i + a, 2 * j + b] if inside else _f(0)
+                                y[image, i, j, (2 * a + b) * c + channel] = pixel
+
+
 def _flat(x: Array) -> tuple[Array, bool]:
     """The elements of (N, H, W, C) in the order of memory, and whether that is (N, C, H, W)."""
     planes = x.transpose(0, 3, 1, 2)
@@ -348,3 +364,12 @@ def filter_gradient(sums: Array, out: Array) -> None:
     r, _, c, k = out.shape
     buffers = _buffers(stage=_CHANNELS * r, half=6, square=6)
     _filter_gradient(r, memory, len(sums), part, tap, row, *buffers, out.reshape(r * r, c, k))
+
+
+def halved(x: Array) -> Array:
+    """Planes (N, C, H, W), contiguous, with each 2x2 square of pixels as one: (N, H / 2, W / 2, 4 * C), rounded up."""
+    n, c, h, w = x.shape
+    out = np.empty((n, -(-h // 2), -(-w // 2), 4 * c), np.float32)
+    parts = ranges(n, 16)
+    parallel(lambda i: _halve(x, *parts[i], out), len(parts))
+    return out
