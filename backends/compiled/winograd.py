@@ -41,9 +41,10 @@ def _zero(y: Any, a: Any, size: Any) -> None:
 
 @inlined
 def _load(
-    x: Any, planar: Any, c: Any, h: Any, w: Any, image: Any, top: Any, left: Any, rows: Any, width: Any, c0: Any, y: Any
+    x: Any, planar: Any, size: Any, image: Any, top: Any, left: Any, rows: Any, width: Any, c0: Any, y: Any
 ) -> None:
     """Pixels (rows, width) of an image from (top, left) and channel c0 on, as y (width, 6, lanes); zeros outside."""
+    c, h, w = size
     lanes = min(_LANES, c - c0)
     r0, r1 = max(0, -top), min(rows, h - top)
     q0, q1 = max(0, -left), min(width, w - left)
@@ -134,15 +135,16 @@ def _spread(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
 
 @loop
 def _inputs(
-    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, ph: Any, pw: Any, pixels: Any, patch: Any, square: Any, y: Any, tap: Any
+    x: Any, planar: Any, size: Any, block: Any, m: Any, tw: Any, padding: Any, buffers: Any, y: Any, tap: Any
 ) -> None:
     first, end, top, bottom = block
-    width = tw * m + 6 - m
+    (ph, pw), (pixels, patch, square) = padding, buffers
+    c, width = size[0], tw * m + 6 - m
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
             for c0 in range(0, c, _LANES):
-                _load(x, planar, c, h, w, image, i * m - ph, -pw, 6, width, c0, pixels)
+                _load(x, planar, size, image, i * m - ph, -pw, 6, width, c0, pixels)
                 for q in range(width):
                     _analyse(pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
                 for j in range(tw):
@@ -155,15 +157,16 @@ def _inputs(
 
 @loop
 def _gradients(
-    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, pixels: Any, patch: Any, square: Any, y: Any, tap: Any
+    x: Any, planar: Any, size: Any, block: Any, m: Any, tw: Any, filters: Any, buffers: Any, y: Any, tap: Any
 ) -> None:
     first, end, top, bottom = block
+    (k0, k1), (pixels, patch, square) = filters, buffers
     width, k = tw * m, k1 - k0
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
             for c0 in range(k0, k1, _LANES):
-                _load(x, planar, c, h, w, image, i * m, 0, m, width, c0, pixels)
+                _load(x, planar, size, image, i * m, 0, m, width, c0, pixels)
                 for q in range(width):
                     _spread(m, pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
                 for j in range(tw):
@@ -177,9 +180,10 @@ def _gradients(
 
 @loop
 def _results(
-    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, half: Any, square: Any, y: Any, k: Any, oh: Any, ow: Any
+    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, filters: Any, buffers: Any, y: Any, size: Any
 ) -> None:
     first, end, top, bottom = block
+    (k0, k1), (half, square), (oh, ow, k) = filters, buffers, size
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
@@ -233,7 +237,8 @@ def _contract(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
 
 
 @loop
-def _filters(r: Any, x: Any, stage: Any, half: Any, square: Any, y: Any, tap: Any, row: Any) -> None:
+def _filters(r: Any, x: Any, buffers: Any, y: Any, tap: Any, row: Any) -> None:
+    stage, half, square = buffers
     _, c, k = x.shape
     for k0 in range(0, k, _LANES):
         lanes = min(_LANES, k - k0)
@@ -256,7 +261,8 @@ def _filters(r: Any, x: Any, stage: Any, half: Any, square: Any, y: Any, tap: An
 
 
 @loop
-def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, stage: Any, half: Any, square: Any, y: Any) -> None:
+def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, buffers: Any, y: Any) -> None:
+    stage, half, square = buffers
     _, c, k = y.shape
     for k0 in range(0, k, _LANES):
         lanes = min(_LANES, k - k0)
@@ -313,12 +319,13 @@ def _memory(x: Array) -> tuple[Array, list[int]]:
     return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,)), steps
 
 
-def _buffers(**squares: int) -> list[Array]:
+def _buffers(**squares: int) -> tuple[Array, ...]:
     """This thread's memory for so many columns of six pixels."""
-    return [scratch(name, (count * _COLUMN,), np.float32) for name, count in squares.items()]
+    return tuple(scratch(name, (count * _COLUMN,), np.float32) for name, count in squares.items())
 
 
 def inputs(tiles: Any) -> Callable[[Any, Array], None]:
+    """As ``cpu_winograd_transforms.inputs``."""
     flat, planar = _flat(tiles.x)
     _, h, w, c = tiles.x.shape
     m, tw = tiles.m, tiles.tw
@@ -326,12 +333,13 @@ def inputs(tiles: Any) -> Callable[[Any, Array], None]:
     def run(block: Any, out: Array) -> None:
         memory, (tap, *_) = _memory(out)
         buffers = _buffers(pixels=tw * m + 6 - m, patch=tw * m + 6 - m, square=1)
-        _inputs(flat, planar, c, h, w, block, m, tw, *tiles.padding, *buffers, memory, tap)
+        _inputs(flat, planar, (c, h, w), block, m, tw, tiles.padding, buffers, memory, tap)
 
     return run
 
 
 def gradients(tiles: Any, g: Array) -> Callable[[Any, int, int, Array], None]:
+    """As ``cpu_winograd_transforms.gradients``."""
     flat, planar = _flat(g)
     _, h, w, k = g.shape
     m, tw = tiles.m, tiles.tw
@@ -339,31 +347,34 @@ def gradients(tiles: Any, g: Array) -> Callable[[Any, int, int, Array], None]:
     def run(block: Any, k0: int, k1: int, out: Array) -> None:
         memory, (tap, *_) = _memory(out)
         buffers = _buffers(pixels=tw * m, patch=tw * m, square=1)
-        _gradients(flat, planar, k, h, w, block, m, tw, k0, k1, *buffers, memory, tap)
+        _gradients(flat, planar, (k, h, w), block, m, tw, (k0, k1), buffers, memory, tap)
 
     return run
 
 
 def results(tiles: Any, products: Array, bias: Array | None, block: Any, k0: int, k1: int, out: Array) -> None:
+    """As ``cpu_winograd_transforms.results``."""
     memory, (tap, *_) = _memory(products)
     k = out.shape[3]
     bias = np.zeros(k, np.float32) if bias is None else np.ascontiguousarray(bias)
     buffers = _buffers(half=6, square=1)
-    _results(memory, tap, bias, block, tiles.m, tiles.tw, k0, k1, *buffers, out.reshape(-1), k, tiles.oh, tiles.ow)
+    _results(memory, tap, bias, block, tiles.m, tiles.tw, (k0, k1), buffers, out.reshape(-1), out.shape[1:])
 
 
 def filters(weight: Array, out: Array) -> None:
+    """As ``cpu_winograd_transforms.filters``."""
     memory, (tap, row, _) = _memory(out)
     r, _, c, k = weight.shape
     buffers = _buffers(stage=_CHANNELS * r, half=6, square=1)  # r pixels are enough for a column of the stage
-    _filters(r, weight.reshape(r * r, c, k), *buffers, memory, tap, row)
+    _filters(r, weight.reshape(r * r, c, k), buffers, memory, tap, row)
 
 
 def filter_gradient(sums: Array, out: Array) -> None:
+    """As ``cpu_winograd_transforms.filter_gradient``."""
     memory, (part, tap, row, _) = _memory(sums)
     r, _, c, k = out.shape
     buffers = _buffers(stage=_CHANNELS * r, half=6, square=6)
-    _filter_gradient(r, memory, len(sums), part, tap, row, *buffers, out.reshape(r * r, c, k))
+    _filter_gradient(r, memory, len(sums), part, tap, row, buffers, out.reshape(r * r, c, k))
 
 
 def halved(x: Array) -> Array:
