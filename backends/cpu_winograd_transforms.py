@@ -135,7 +135,8 @@ def filters(weight: Array, out: Array) -> None:
     """Put the transformed filters (r, r, C, K) into an array (36, C, K)."""
     r, _, c, k = weight.shape
     transform = _matrices(r)[1]
-    np.matmul(np.kron(transform, transform), weight.reshape(r * r, c * k), out=out.reshape(-1, c * k))
+    # out may be some columns of a larger array, which no view makes into rows
+    out[...] = np.matmul(np.kron(transform, transform), weight.reshape(r * r, c * k)).reshape(-1, c, k)
 
 
 def filter_gradient(sums: Array, out: Array) -> None:

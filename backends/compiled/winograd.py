@@ -25,18 +25,21 @@ _COLUMN = 6 * _LANES
 _CHANNELS = 8
 
 _f, _u = np.float32, np.uintp
+_ALL, _2, _3, _4, _5 = _u(_LANES), _u(2), _u(3), _u(4), _u(5)
 
 
 @inlined
 def _copy(x: Any, a: Any, y: Any, b: Any, size: Any) -> None:
-    for e in range(size):
-        y[_u(b) + _u(e)] = x[_u(a) + _u(e)]
+    a, b = _u(a), _u(b)
+    for e in range(_u(size)):
+        y[b + e] = x[a + e]
 
 
 @inlined
 def _zero(y: Any, a: Any, size: Any) -> None:
-    for e in range(size):
-        y[_u(a) + _u(e)] = _f(0)
+    a = _u(a)
+    for e in range(_u(size)):
+        y[a + e] = _f(0)
 
 
 @inlined
@@ -69,68 +72,71 @@ def _load(
 @inlined
 def _analyse(x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """Six inputs from x[a] on, s apart, to six from y[b] on, t apart."""
-    for e in range(_LANES):
-        i, o = _u(a) + _u(e), _u(b) + _u(e)
-        d0, d1, d2 = x[i], x[i + _u(s)], x[i + _u(2 * s)]
-        d3, d4, d5 = x[i + _u(3 * s)], x[i + _u(4 * s)], x[i + _u(5 * s)]
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
+    for e in range(_ALL):
+        i, o = a + e, b + e
+        d0, d1, d2 = x[i], x[i + s], x[i + _2 * s]
+        d3, d4, d5 = x[i + _3 * s], x[i + _4 * s], x[i + _5 * s]
         even, odd = d4 - _f(4) * d2, d3 - _f(4) * d1
         near, far = d4 - d2, _f(2) * (d3 - d1)
         y[o] = _f(4) * (d0 - d2) + near
-        y[o + _u(t)] = even + odd
-        y[o + _u(2 * t)] = even - odd
-        y[o + _u(3 * t)] = near + far
-        y[o + _u(4 * t)] = near - far
-        y[o + _u(5 * t)] = d5 - d3 - _f(2) * far
+        y[o + t] = even + odd
+        y[o + _2 * t] = even - odd
+        y[o + _3 * t] = near + far
+        y[o + _4 * t] = near - far
+        y[o + _5 * t] = d5 - d3 - _f(2) * far
 
 
 @inlined
 def _combine(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """Six products from x[a] on, s apart, to m (4 or 2) results from y[b] on, t apart."""
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
     if m == 4:
-        for e in range(_LANES):
-            i, o = _u(a) + _u(e), _u(b) + _u(e)
-            p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
-            p0, p5 = x[i], x[i + _u(5 * s)]
+        for e in range(_ALL):
+            i, o = a + e, b + e
+            p1, p2, p3, p4 = x[i + s], x[i + _2 * s], x[i + _3 * s], x[i + _4 * s]
+            p0, p5 = x[i], x[i + _5 * s]
             even, odd = p1 + p2, p1 - p2
             far, farther = p3 + p4, p3 - p4
             y[o] = p0 + even + far
-            y[o + _u(t)] = odd + _f(2) * farther
-            y[o + _u(2 * t)] = even + _f(4) * far
-            y[o + _u(3 * t)] = odd + _f(8) * farther + p5
+            y[o + t] = odd + _f(2) * farther
+            y[o + _2 * t] = even + _f(4) * far
+            y[o + _3 * t] = odd + _f(8) * farther + p5
     else:
-        for e in range(_LANES):
-            i, o = _u(a) + _u(e), _u(b) + _u(e)
-            p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
-            p0, p5 = x[i], x[i + _u(5 * s)]
+        for e in range(_ALL):
+            i, o = a + e, b + e
+            p1, p2, p3, p4 = x[i + s], x[i + _2 * s], x[i + _3 * s], x[i + _4 * s]
+            p0, p5 = x[i], x[i + _5 * s]
             y[o] = p0 + (p1 + p2) + (p3 + p4)
-            y[o + _u(t)] = (p1 - p2) + _f(2) * (p3 - p4) + p5
+            y[o + t] = (p1 - p2) + _f(2) * (p3 - p4) + p5
 
 
 @inlined
 def _spread(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """The opposite of :func:`_combine`, its transpose: m gradients to six."""
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
     if m == 4:
-        for e in range(_LANES):
-            i, o = _u(a) + _u(e), _u(b) + _u(e)
-            g0, g1, g2, g3 = x[i], x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)]
+        for e in range(_ALL):
+            i, o = a + e, b + e
+            g0, g1, g2, g3 = x[i], x[i + s], x[i + _2 * s], x[i + _3 * s]
             even, odd = g0 + g2, g1 + g3
             far, farther = g0 + _f(4) * g2, _f(2) * g1 + _f(8) * g3
             y[o] = g0
-            y[o + _u(t)] = even + odd
-            y[o + _u(2 * t)] = even - odd
-            y[o + _u(3 * t)] = far + farther
-            y[o + _u(4 * t)] = far - farther
-            y[o + _u(5 * t)] = g3
+            y[o + t] = even + odd
+            y[o + _2 * t] = even - odd
+            y[o + _3 * t] = far + farther
+            y[o + _4 * t] = far - farther
+            y[o + _5 * t] = g3
     else:
-        for e in range(_LANES):
-            i, o = _u(a) + _u(e), _u(b) + _u(e)
-            g0, g1 = x[i], x[i + _u(s)]
+        for e in range(_ALL):
+            i, o = a + e, b + e
+            g0, g1 = x[i], x[i + s]
             y[o] = g0
-            y[o + _u(t)] = g0 + g1
-            y[o + _u(2 * t)] = g0 - g1
-            y[o + _u(3 * t)] = g0 + _f(2) * g1
-            y[o + _u(4 * t)] = g0 - _f(2) * g1
-            y[o + _u(5 * t)] = g1
+            y[o + t] = g0 + g1
+            y[o + _2 * t] = g0 - g1
+            y[o + _3 * t] = g0 + _f(2) * g1
+            y[o + _4 * t] = g0 - _f(2) * g1
+            y[o + _5 * t] = g1
 
 
 @loop
@@ -204,36 +210,38 @@ def _results(
 @inlined
 def _expand(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """r (3 or 5) weights of a filter from x[a] on, s apart, to six from y[b] on, t apart."""
-    for e in range(_LANES):
-        i, o = _u(a) + _u(e), _u(b) + _u(e)
-        w0, w1, w2 = x[i], x[i + _u(s)], x[i + _u(2 * s)]
-        w3 = x[i + _u(3 * s)] if r == 5 else _f(0)
-        w4 = x[i + _u(4 * s)] if r == 5 else _f(0)
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
+    for e in range(_ALL):
+        i, o = a + e, b + e
+        w0, w1, w2 = x[i], x[i + s], x[i + _2 * s]
+        w3 = x[i + _3 * s] if r == 5 else _f(0)
+        w4 = x[i + _4 * s] if r == 5 else _f(0)
         even, odd = _f(-1 / 6) * (w0 + w2 + w4), _f(-1 / 6) * (w1 + w3)
         far, farther = _f(1 / 24) * (w0 + _f(4) * w2 + _f(16) * w4), _f(1 / 12) * (w1 + _f(4) * w3)
         y[o] = _f(0.25) * w0
-        y[o + _u(t)] = even + odd
-        y[o + _u(2 * t)] = even - odd
-        y[o + _u(3 * t)] = far + farther
-        y[o + _u(4 * t)] = far - farther
-        y[o + _u(5 * t)] = w4 if r == 5 else w2
+        y[o + t] = even + odd
+        y[o + _2 * t] = even - odd
+        y[o + _3 * t] = far + farther
+        y[o + _4 * t] = far - farther
+        y[o + _5 * t] = w4 if r == 5 else w2
 
 
 @inlined
 def _contract(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """The transpose of :func:`_expand`: six gradients to r."""
-    for e in range(_LANES):
-        i, o = _u(a) + _u(e), _u(b) + _u(e)
-        p0, p5 = x[i], x[i + _u(5 * s)]
-        p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
+    for e in range(_ALL):
+        i, o = a + e, b + e
+        p0, p5 = x[i], x[i + _5 * s]
+        p1, p2, p3, p4 = x[i + s], x[i + _2 * s], x[i + _3 * s], x[i + _4 * s]
         even, odd = _f(-1 / 6) * (p1 + p2), _f(-1 / 6) * (p1 - p2)
         far, farther = _f(1 / 24) * (p3 + p4), _f(1 / 12) * (p3 - p4)
         y[o] = _f(0.25) * p0 + even + far
-        y[o + _u(t)] = odd + farther
-        y[o + _u(2 * t)] = even + _f(4) * far + (p5 if r == 3 else _f(0))
+        y[o + t] = odd + farther
+        y[o + _2 * t] = even + _f(4) * far + (p5 if r == 3 else _f(0))
         if r == 5:
-            y[o + _u(3 * t)] = odd + _f(4) * farther
-            y[o + _u(4 * t)] = even + _f(16) * far + p5
+            y[o + _3 * t] = odd + _f(4) * farther
+            y[o + _4 * t] = even + _f(16) * far + p5
 
 
 @loop
