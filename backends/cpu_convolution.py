@@ -340,7 +340,8 @@ def conv2d_weight(
             winograd.weight_gradient(image[..., channels], y[..., filters], (kh, kw), padding)
             for channels, filters in _parts(x.shape[1], k, groups)
         ]
-        return np.ascontiguousarray(np.concatenate(pieces, axis=3).transpose(3, 2, 0, 1))
+        whole = pieces[0] if groups == 1 else np.concatenate(pieces, axis=3)
+        return np.ascontiguousarray(whole.transpose(3, 2, 0, 1))
     if how == "rows" and pointwise.pays(weight_size, stride, padding, x, g):
         return pointwise.weight_gradient(x, g)
     windows = _Windows(image, (kh, kw), stride, padding, dilation, groups, how == "planar")

@@ -144,8 +144,11 @@ def forward(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array
         return out
 
     taps = _shared(c, k)
-    parallel(lambda i: transforms.filters(weight[..., slice(*pieces[i])], taps[..., slice(*pieces[i])]), len(pieces))
     transform = transforms.inputs(tiles)
+
+    def run_piece(index: int) -> None:
+        k0, k1 = pieces[index]
+        transforms.filters(weight[..., k0:k1], taps[..., k0:k1])
 
     def run_block(index: int) -> None:
         block = tiles.blocks[index]
@@ -155,6 +158,7 @@ def forward(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array
         np.matmul(inputs, taps, out=products)
         transforms.results(tiles, products, bias, block, 0, k, out)
 
+    parallel(run_piece, len(pieces))
     parallel(run_block, len(tiles.blocks))
     return out
 
@@ -206,5 +210,10 @@ def weight_gradient(x: Array, g: Array, kernel: Pair, padding: Pair) -> Array:
                 np.add(sums[part], product, out=sums[part])
 
     parallel(run_part, len(parts))
-    parallel(lambda i: transforms.filter_gradient(sums[..., slice(*pieces[i])], out[..., slice(*pieces[i])]), len(pieces))
+
+    def run_piece(index: int) -> None:
+        k0, k1 = pieces[index]
+        transforms.filter_gradient(sums[..., k0:k1], out[..., k0:k1])
+
+    parallel(run_piece, len(pieces))
     return out

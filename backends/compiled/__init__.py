@@ -16,6 +16,7 @@ import importlib.util
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -88,8 +89,9 @@ def enabled() -> bool:
     return wanted == "1" and importlib.util.find_spec("numba") is not None
 
 
+@cache
 def module(name: str) -> Any:
-    """A module of this package whose functions a kernel calls itself; None where the plain ones are to be used."""
+    """A module of this package whose functions a kernel calls itself; None where it has to do without."""
     return importlib.import_module(f"{__name__}.{name}") if enabled() else None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.compiled.jit import inlined, loop
-from chainrule.backends.pool import scratch
+from chainrule.backends.pool import parallel, ranges, scratch
 
 Array = np.ndarray
 
@@ -25,25 +25,29 @@ _COLUMN = 6 * _LANES
 _CHANNELS = 8
 
 _f, _u = np.float32, np.uintp
+_ALL, _2, _3, _4, _5 = _u(_LANES), _u(2), _u(3), _u(4), _u(5)
 
 
 @inlined
 def _copy(x: Any, a: Any, y: Any, b: Any, size: Any) -> None:
-    for e in range(size):
-        y[_u(b) + _u(e)] = x[_u(a) + _u(e)]
+    a, b = _u(a), _u(b)
+    for e in range(_u(size)):
+        y[b + e] = x[a + e]
 
 
 @inlined
 def _zero(y: Any, a: Any, size: Any) -> None:
-    for e in range(size):
-        y[_u(a) + _u(e)] = _f(0)
+    a = _u(a)
+    for e in range(_u(size)):
+        y[a + e] = _f(0)
 
 
 @inlined
 def _load(
-    x: Any, planar: Any, c: Any, h: Any, w: Any, image: Any, top: Any, left: Any, rows: Any, width: Any, c0: Any, y: Any
+    x: Any, planar: Any, size: Any, image: Any, top: Any, left: Any, rows: Any, width: Any, c0: Any, y: Any
 ) -> None:
     """Pixels (rows, width) of an image from (top, left) and channel c0 on, as y (width, 6, lanes); zeros outside."""
+    c, h, w = size
     lanes = min(_LANES, c - c0)
     r0, r1 = max(0, -top), min(rows, h - top)
     q0, q1 = max(0, -left), min(width, w - left)
@@ -68,81 +72,85 @@ def _load(
 @inlined
 def _analyse(x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """Six inputs from x[a] on, s apart, to six from y[b] on, t apart."""
-    for e in range(_LANES):
-        i, o = _u(a) + _u(e), _u(b) + _u(e)
-        d0, d1, d2 = x[i], x[i + _u(s)], x[i + _u(2 * s)]
-        d3, d4, d5 = x[i + _u(3 * s)], x[i + _u(4 * s)], x[i + _u(5 * s)]
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
+    for e in range(_ALL):
+        i, o = a + e, b + e
+        d0, d1, d2 = x[i], x[i + s], x[i + _2 * s]
+        d3, d4, d5 = x[i + _3 * s], x[i + _4 * s], x[i + _5 * s]
         even, odd = d4 - _f(4) * d2, d3 - _f(4) * d1
         near, far = d4 - d2, _f(2) * (d3 - d1)
         y[o] = _f(4) * (d0 - d2) + near
-        y[o + _u(t)] = even + odd
-        y[o + _u(2 * t)] = even - odd
-        y[o + _u(3 * t)] = near + far
-        y[o + _u(4 * t)] = near - far
-        y[o + _u(5 * t)] = d5 - d3 - _f(2) * far
+        y[o + t] = even + odd
+        y[o + _2 * t] = even - odd
+        y[o + _3 * t] = near + far
+        y[o + _4 * t] = near - far
+        y[o + _5 * t] = d5 - d3 - _f(2) * far
 
 
 @inlined
 def _combine(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """Six products from x[a] on, s apart, to m (4 or 2) results from y[b] on, t apart."""
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
     if m == 4:
-        for e in range(_LANES):
-            i, o = _u(a) + _u(e), _u(b) + _u(e)
-            p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
-            p0, p5 = x[i], x[i + _u(5 * s)]
+        for e in range(_ALL):
+            i, o = a + e, b + e
+            p1, p2, p3, p4 = x[i + s], x[i + _2 * s], x[i + _3 * s], x[i + _4 * s]
+            p0, p5 = x[i], x[i + _5 * s]
             even, odd = p1 + p2, p1 - p2
             far, farther = p3 + p4, p3 - p4
             y[o] = p0 + even + far
-            y[o + _u(t)] = odd + _f(2) * farther
-            y[o + _u(2 * t)] = even + _f(4) * far
-            y[o + _u(3 * t)] = odd + _f(8) * farther + p5
+            y[o + t] = odd + _f(2) * farther
+            y[o + _2 * t] = even + _f(4) * far
+            y[o + _3 * t] = odd + _f(8) * farther + p5
     else:
-        for e in range(_LANES):
-            i, o = _u(a) + _u(e), _u(b) + _u(e)
-            p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
-            p0, p5 = x[i], x[i + _u(5 * s)]
+        for e in range(_ALL):
+            i, o = a + e, b + e
+            p1, p2, p3, p4 = x[i + s], x[i + _2 * s], x[i + _3 * s], x[i + _4 * s]
+            p0, p5 = x[i], x[i + _5 * s]
             y[o] = p0 + (p1 + p2) + (p3 + p4)
-            y[o + _u(t)] = (p1 - p2) + _f(2) * (p3 - p4) + p5
+            y[o + t] = (p1 - p2) + _f(2) * (p3 - p4) + p5
 
 
 @inlined
 def _spread(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """The opposite of :func:`_combine`, its transpose: m gradients to six."""
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
     if m == 4:
-        for e in range(_LANES):
-            i, o = _u(a) + _u(e), _u(b) + _u(e)
-            g0, g1, g2, g3 = x[i], x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)]
+        for e in range(_ALL):
+            i, o = a + e, b + e
+            g0, g1, g2, g3 = x[i], x[i + s], x[i + _2 * s], x[i + _3 * s]
             even, odd = g0 + g2, g1 + g3
             far, farther = g0 + _f(4) * g2, _f(2) * g1 + _f(8) * g3
             y[o] = g0
-            y[o + _u(t)] = even + odd
-            y[o + _u(2 * t)] = even - odd
-            y[o + _u(3 * t)] = far + farther
-            y[o + _u(4 * t)] = far - farther
-            y[o + _u(5 * t)] = g3
+            y[o + t] = even + odd
+            y[o + _2 * t] = even - odd
+            y[o + _3 * t] = far + farther
+            y[o + _4 * t] = far - farther
+            y[o + _5 * t] = g3
     else:
-        for e in range(_LANES):
-            i, o = _u(a) + _u(e), _u(b) + _u(e)
-            g0, g1 = x[i], x[i + _u(s)]
+        for e in range(_ALL):
+            i, o = a + e, b + e
+            g0, g1 = x[i], x[i + s]
             y[o] = g0
-            y[o + _u(t)] = g0 + g1
-            y[o + _u(2 * t)] = g0 - g1
-            y[o + _u(3 * t)] = g0 + _f(2) * g1
-            y[o + _u(4 * t)] = g0 - _f(2) * g1
-            y[o + _u(5 * t)] = g1
+            y[o + t] = g0 + g1
+            y[o + _2 * t] = g0 - g1
+            y[o + _3 * t] = g0 + _f(2) * g1
+            y[o + _4 * t] = g0 - _f(2) * g1
+            y[o + _5 * t] = g1
 
 
 @loop
 def _inputs(
-    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, ph: Any, pw: Any, pixels: Any, patch: Any, square: Any, y: Any, tap: Any
+    x: Any, planar: Any, size: Any, block: Any, m: Any, tw: Any, padding: Any, buffers: Any, y: Any, tap: Any
 ) -> None:
     first, end, top, bottom = block
-    width = tw * m + 6 - m
+    (ph, pw), (pixels, patch, square) = padding, buffers
+    c, width = size[0], tw * m + 6 - m
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
             for c0 in range(0, c, _LANES):
-                _load(x, planar, c, h, w, image, i * m - ph, -pw, 6, width, c0, pixels)
+                _load(x, planar, size, image, i * m - ph, -pw, 6, width, c0, pixels)
                 for q in range(width):
                     _analyse(pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
                 for j in range(tw):
@@ -155,15 +163,16 @@ def _inputs(
 
 @loop
 def _gradients(
-    x: Any, planar: Any, c: Any, h: Any, w: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, pixels: Any, patch: Any, square: Any, y: Any, tap: Any
+    x: Any, planar: Any, size: Any, block: Any, m: Any, tw: Any, filters: Any, buffers: Any, y: Any, tap: Any
 ) -> None:
     first, end, top, bottom = block
+    (k0, k1), (pixels, patch, square) = filters, buffers
     width, k = tw * m, k1 - k0
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
             for c0 in range(k0, k1, _LANES):
-                _load(x, planar, c, h, w, image, i * m, 0, m, width, c0, pixels)
+                _load(x, planar, size, image, i * m, 0, m, width, c0, pixels)
                 for q in range(width):
                     _spread(m, pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
                 for j in range(tw):
@@ -177,9 +186,10 @@ def _gradients(
 
 @loop
 def _results(
-    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, k0: Any, k1: Any, half: Any, square: Any, y: Any, k: Any, oh: Any, ow: Any
+    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, filters: Any, buffers: Any, y: Any, size: Any
 ) -> None:
     first, end, top, bottom = block
+    (k0, k1), (half, square), (oh, ow, k) = filters, buffers, size
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
@@ -200,40 +210,43 @@ def _results(
 @inlined
 def _expand(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """r (3 or 5) weights of a filter from x[a] on, s apart, to six from y[b] on, t apart."""
-    for e in range(_LANES):
-        i, o = _u(a) + _u(e), _u(b) + _u(e)
-        w0, w1, w2 = x[i], x[i + _u(s)], x[i + _u(2 * s)]
-        w3 = x[i + _u(3 * s)] if r == 5 else _f(0)
-        w4 = x[i + _u(4 * s)] if r == 5 else _f(0)
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
+    for e in range(_ALL):
+        i, o = a + e, b + e
+        w0, w1, w2 = x[i], x[i + s], x[i + _2 * s]
+        w3 = x[i + _3 * s] if r == 5 else _f(0)
+        w4 = x[i + _4 * s] if r == 5 else _f(0)
         even, odd = _f(-1 / 6) * (w0 + w2 + w4), _f(-1 / 6) * (w1 + w3)
         far, farther = _f(1 / 24) * (w0 + _f(4) * w2 + _f(16) * w4), _f(1 / 12) * (w1 + _f(4) * w3)
         y[o] = _f(0.25) * w0
-        y[o + _u(t)] = even + odd
-        y[o + _u(2 * t)] = even - odd
-        y[o + _u(3 * t)] = far + farther
-        y[o + _u(4 * t)] = far - farther
-        y[o + _u(5 * t)] = w4 if r == 5 else w2
+        y[o + t] = even + odd
+        y[o + _2 * t] = even - odd
+        y[o + _3 * t] = far + farther
+        y[o + _4 * t] = far - farther
+        y[o + _5 * t] = w4 if r == 5 else w2
 
 
 @inlined
 def _contract(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
     """The transpose of :func:`_expand`: six gradients to r."""
-    for e in range(_LANES):
-        i, o = _u(a) + _u(e), _u(b) + _u(e)
-        p0, p5 = x[i], x[i + _u(5 * s)]
-        p1, p2, p3, p4 = x[i + _u(s)], x[i + _u(2 * s)], x[i + _u(3 * s)], x[i + _u(4 * s)]
+    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
+    for e in range(_ALL):
+        i, o = a + e, b + e
+        p0, p5 = x[i], x[i + _5 * s]
+        p1, p2, p3, p4 = x[i + s], x[i + _2 * s], x[i + _3 * s], x[i + _4 * s]
         even, odd = _f(-1 / 6) * (p1 + p2), _f(-1 / 6) * (p1 - p2)
         far, farther = _f(1 / 24) * (p3 + p4), _f(1 / 12) * (p3 - p4)
         y[o] = _f(0.25) * p0 + even + far
-        y[o + _u(t)] = odd + farther
-        y[o + _u(2 * t)] = even + _f(4) * far + (p5 if r == 3 else _f(0))
+        y[o + t] = odd + farther
+        y[o + _2 * t] = even + _f(4) * far + (p5 if r == 3 else _f(0))
         if r == 5:
-            y[o + _u(3 * t)] = odd + _f(4) * farther
-            y[o + _u(4 * t)] = even + _f(16) * far + p5
+            y[o + _3 * t] = odd + _f(4) * farther
+            y[o + _4 * t] = even + _f(16) * far + p5
 
 
 @loop
-def _filters(r: Any, x: Any, stage: Any, half: Any, square: Any, y: Any, tap: Any, row: Any) -> None:
+def _filters(r: Any, x: Any, buffers: Any, y: Any, tap: Any, row: Any) -> None:
+    stage, half, square = buffers
     _, c, k = x.shape
     for k0 in range(0, k, _LANES):
         lanes = min(_LANES, k - k0)
@@ -256,7 +269,8 @@ def _filters(r: Any, x: Any, stage: Any, half: Any, square: Any, y: Any, tap: An
 
 
 @loop
-def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, stage: Any, half: Any, square: Any, y: Any) -> None:
+def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, buffers: Any, y: Any) -> None:
+    stage, half, square = buffers
     _, c, k = y.shape
     for k0 in range(0, k, _LANES):
         lanes = min(_LANES, k - k0)
@@ -282,6 +296,22 @@ def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, 
                         place += _LANES
 
 
+@loop
+def _halve(x: Any, first: Any, end: Any, y: Any) -> None:
+    _, c, h, w = x.shape
+    _, half_h, half_w, _ = y.shape
+    for image in range(first, end):
+        for i in range(half_h):
+            for c0 in range(0, c, _LANES):
+                for channel in range(c0, min(c0 + _LANES, c)):
+                    for a in range(2):
+                        for j in range(half_w):
+                            for b in range(2):
+                                inside = 2 * i + a < h and 2 * j + b < w
+                                pixel = x[image, channel, 2 * i + a, 2 * j + b] if inside else _f(0)
+                                y[image, i, j, (2 * a + b) * c + channel] = pixel
+
+
 def _flat(x: Array) -> tuple[Array, bool]:
     """The elements of (N, H, W, C) in the order of memory, and whether that is (N, C, H, W)."""
     planes = x.transpose(0, 3, 1, 2)
@@ -297,12 +327,13 @@ def _memory(x: Array) -> tuple[Array, list[int]]:
     return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,)), steps
 
 
-def _buffers(**squares: int) -> list[Array]:
+def _buffers(**squares: int) -> tuple[Array, ...]:
     """This thread's memory for so many columns of six pixels."""
-    return [scratch(name, (count * _COLUMN,), np.float32) for name, count in squares.items()]
+    return tuple(scratch(name, (count * _COLUMN,), np.float32) for name, count in squares.items())
 
 
 def inputs(tiles: Any) -> Callable[[Any, Array], None]:
+    """As ``cpu_winograd_transforms.inputs``."""
     flat, planar = _flat(tiles.x)
     _, h, w, c = tiles.x.shape
     m, tw = tiles.m, tiles.tw
@@ -310,12 +341,13 @@ def inputs(tiles: Any) -> Callable[[Any, Array], None]:
     def run(block: Any, out: Array) -> None:
         memory, (tap, *_) = _memory(out)
         buffers = _buffers(pixels=tw * m + 6 - m, patch=tw * m + 6 - m, square=1)
-        _inputs(flat, planar, c, h, w, block, m, tw, *tiles.padding, *buffers, memory, tap)
+        _inputs(flat, planar, (c, h, w), block, m, tw, tiles.padding, buffers, memory, tap)
 
     return run
 
 
 def gradients(tiles: Any, g: Array) -> Callable[[Any, int, int, Array], None]:
+    """As ``cpu_winograd_transforms.gradients``."""
     flat, planar = _flat(g)
     _, h, w, k = g.shape
     m, tw = tiles.m, tiles.tw
@@ -323,28 +355,40 @@ def gradients(tiles: Any, g: Array) -> Callable[[Any, int, int, Array], None]:
     def run(block: Any, k0: int, k1: int, out: Array) -> None:
         memory, (tap, *_) = _memory(out)
         buffers = _buffers(pixels=tw * m, patch=tw * m, square=1)
-        _gradients(flat, planar, k, h, w, block, m, tw, k0, k1, *buffers, memory, tap)
+        _gradients(flat, planar, (k, h, w), block, m, tw, (k0, k1), buffers, memory, tap)
 
     return run
 
 
 def results(tiles: Any, products: Array, bias: Array | None, block: Any, k0: int, k1: int, out: Array) -> None:
+    """As ``cpu_winograd_transforms.results``."""
     memory, (tap, *_) = _memory(products)
     k = out.shape[3]
     bias = np.zeros(k, np.float32) if bias is None else np.ascontiguousarray(bias)
     buffers = _buffers(half=6, square=1)
-    _results(memory, tap, bias, block, tiles.m, tiles.tw, k0, k1, *buffers, out.reshape(-1), k, tiles.oh, tiles.ow)
+    _results(memory, tap, bias, block, tiles.m, tiles.tw, (k0, k1), buffers, out.reshape(-1), out.shape[1:])
 
 
 def filters(weight: Array, out: Array) -> None:
+    """As ``cpu_winograd_transforms.filters``."""
     memory, (tap, row, _) = _memory(out)
     r, _, c, k = weight.shape
     buffers = _buffers(stage=_CHANNELS * r, half=6, square=1)  # r pixels are enough for a column of the stage
-    _filters(r, weight.reshape(r * r, c, k), *buffers, memory, tap, row)
+    _filters(r, weight.reshape(r * r, c, k), buffers, memory, tap, row)
 
 
 def filter_gradient(sums: Array, out: Array) -> None:
+    """As ``cpu_winograd_transforms.filter_gradient``."""
     memory, (part, tap, row, _) = _memory(sums)
     r, _, c, k = out.shape
     buffers = _buffers(stage=_CHANNELS * r, half=6, square=6)
-    _filter_gradient(r, memory, len(sums), part, tap, row, *buffers, out.reshape(r * r, c, k))
+    _filter_gradient(r, memory, len(sums), part, tap, row, buffers, out.reshape(r * r, c, k))
+
+
+def halved(x: Array) -> Array:
+    """Planes (N, C, H, W), contiguous, with each 2x2 square of pixels as one: (N, H / 2, W / 2, 4 * C), rounded up."""
+    n, c, h, w = x.shape
+    out = np.empty((n, -(-h // 2), -(-w // 2), 4 * c), np.float32)
+    parts = ranges(n, 16)
+    parallel(lambda i: _halve(x, *parts[i], out), len(parts))
+    return out
