@@ -26,6 +26,8 @@ _VARIABLE = "CHAINRULE_FAST"
 
 #: the module here that has the kernel of an op; importing it gives ``register(backend)``
 MODULES: dict[str, str] = {
+    "attention": "attention",
+    "attention_back": "attention",
     "erf": "elementwise",
     "exp": "elementwise",
     "gru_sequence": "gru",

@@ -27,3 +27,8 @@ def loop(function: Callable[..., Any]) -> Callable[..., Any]:
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function of numbers into the loops that call it, with its operations in the order that is written."""
     return numba.njit(forceinline=True, error_model="numpy", fastmath={"contract"})(function)
+
+
+def reordered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a search for the largest number into the loops that call it; what it gives for NaN is not defined."""
+    return numba.njit(error_model="numpy", fastmath={*_REORDERED, "nnan"})(function)

@@ -40,7 +40,7 @@ def _lstm_rows(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b: Any)
         for r in range(b - a):
             copy(x[(t * rows + a + r) * features :], state[r * deep : r * deep + features])
             copy(bias, z[r * wide : (r + 1) * wide])
-        multiply_add(state, 0, deep, b - a, weight, 0, deep, wide, z, 0, wide)
+        multiply_add(state, 0, deep, 1, b - a, weight, 0, 16, 16 * deep, deep, wide, z, 0, wide)
         for r in range(b - a):
             row, first = (t * rows + a + r) * hidden, (4 * t * rows + a + r) * hidden
             i, f = gates[first:][:hidden], gates[first + gate :][:hidden]
@@ -129,7 +129,8 @@ def _lstm_rows_back(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b:
             if s == 0:
                 copy(h[r * hidden :], before[row : row + hidden])
         back[:] = 0
-        multiply_add(slope, 4 * (t * rows + a) * hidden, 4 * hidden, b - a, weight, 0, 4 * hidden, wide, back, 0, wide)
+        at, four = 4 * (t * rows + a) * hidden, 4 * hidden
+        multiply_add(slope, at, four, 1, b - a, weight, 0, 16, 16 * four, four, wide, back, 0, wide)
         for r in range(a, b):
             copy(back[(r - a) * wide + hidden :], of_x[(t * rows + r) * features :][:features])
     for r in range(a, b):
