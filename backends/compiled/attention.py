@@ -15,7 +15,8 @@ import numpy as np
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
 from chainrule.backends.compiled.elementary import exp
-from chainrule.backends.compiled.jit import loop, reordered
+from chainrule.backends.compiled.jit import loop, part, reordered
+from chainrule.backends.compiled.recurrent import clear
 from chainrule.backends.compiled.tiles import multiply_add, padded
 from chainrule.backends.pool import parallel, ranges
 
@@ -30,44 +31,51 @@ _CHUNK = 512
 _PART = 4_000_000
 
 
-@loop
+@part
 def _copied(x: Any, at: Any, step: Any, count: Any, length: Any, factor: Any, out: Any) -> None:
     """``count`` rows of ``x``, times a factor, as rows of ``out`` that end in zeros."""
     for r in range(count):
         row = x[at + r * step : at + r * step + length]
         for j in range(length):
             out[r, j] = factor * row[j]
-    if length < out.shape[1]:
-        out[:count, length:] = 0
+        for j in range(length, out.shape[1]):
+            out[r, j] = 0
 
 
-@loop
+@part
 def _turned(x: Any, at: Any, step: Any, count: Any, length: Any, out: Any) -> None:
     """``count`` rows of ``x`` as columns, in panels of 16 that end in zeros."""
     for first in range(0, count, 16):
         panel = out[first * length : (first + 16) * length]
         if count - first < 16:
-            panel[:] = 0
+            clear(panel)
         for r in range(min(16, count - first)):
             row = x[at + (first + r) * step : at + (first + r) * step + length]
             for j in range(length):
                 panel[16 * j + r] = row[j]
 
 
-@loop
+@part
 def _start(scores: Any, q0: Any, rows: Any, k0: Any, n: Any, masks: Any, at: Any, step: Any, causal: Any) -> None:
     """0 where a query looks at a key and minus infinity where not, or what is added to the scores."""
     allowed, added = masks
     for r in range(rows):
-        scores[r] = 0
+        first = at + (q0 + r) * step + k0
+        for j in range(n):
+            scores[r, j] = 0
         if allowed.size:
-            seen = allowed[at + (q0 + r) * step + k0 :][:n]
+            seen = allowed[first : first + n]
             for j in range(n):
                 scores[r, j] = _zero if seen[j] else _nothing
         if added.size:
-            scores[r, :n] = added[at + (q0 + r) * step + k0 :][:n]
+            numbers = added[first : first + n]
+            for j in range(n):
+                scores[r, j] = numbers[j]
         if causal:
-            scores[r, max(q0 + r + 1 - k0, 0) :] = _nothing
+            for j in range(max(q0 + r + 1 - k0, 0), n):
+                scores[r, j] = _nothing
+        for j in range(n, (n + 15) // 16 * 16):
+            scores[r, j] = 0
 
 
 @reordered
@@ -79,7 +87,7 @@ def _highest(scores: Any, r: Any, n: Any) -> Any:
     return high
 
 
-@loop
+@part
 def _exponentials(scores: Any, r: Any, n: Any, shift: Any) -> Any:
     """``exp(row - shift)`` in place, and its sum."""
     total = _zero
@@ -108,9 +116,10 @@ def _forward(
         for q0 in range(chunk * _CHUNK, last, _QUERIES):
             rows = min(_QUERIES, last - q0)
             _copied(q, b * of_q[0] + h * of_q[1] + q0 * of_q[2], of_q[2], rows, depth, scale, part)
-            best[:] = _nothing
-            sums[:] = 0
-            found[:] = 0
+            for r in range(rows):
+                best[r], sums[r] = _nothing, _zero
+                for j in range(wide):
+                    found[r, j] = 0
             limit = min(keys, q0 + rows) if causal else keys
             for k0 in range(0, limit, _KEYS):
                 n = min(_KEYS, limit - k0)
@@ -151,14 +160,18 @@ def _back(arrays: Any, masks: Any, strides: Any, sizes: Any, scratch: Any, scale
         _turned(k, b * at_k[0] + h * at_k[1], at_k[2], keys, depth, keys_turned)
         _turned(v, b * at_v[0] + h * at_v[1], at_v[2], keys, width, values_turned)
         _copied(k, b * at_k[0] + h * at_k[1], at_k[2], keys, depth, _f(1), keys_copied)
-        sum_k[:] = 0
-        sum_v[:] = 0
+        for r in range(keys):
+            for j in range(deep):
+                sum_k[r, j] = 0
+            for j in range(wide):
+                sum_v[r, j] = 0
         for q0 in range(0, queries, _QUERIES):
             rows = min(_QUERIES, queries - q0)
             _copied(q, b * at_q[0] + h * at_q[1] + q0 * at_q[2], at_q[2], rows, depth, scale, part)
             _copied(g_out, b * at_g[0] + h * at_g[1] + q0 * at_g[2], at_g[2], rows, width, _f(1), part_g)
-            sum_q[:] = 0
             for r in range(rows):
+                for j in range(deep):
+                    sum_q[r, j] = 0
                 row = out[b * at_out[0] + h * at_out[1] + (q0 + r) * at_out[2] :][:width]
                 total_slope = g_total[item * queries + q0 + r]
                 for j in range(width):
@@ -174,7 +187,8 @@ def _back(arrays: Any, masks: Any, strides: Any, sizes: Any, scratch: Any, scale
                 )
                 for r in range(rows):
                     _exponentials(weights, r, n, total[item * queries + q0 + r])
-                    slope[r] = along[r]
+                    for j in range(columns):
+                        slope[r, j] = along[r]
                 multiply_add(
                     part_g, 0, wide, 1, rows, values_turned, k0 * width, 16, 16 * width, width, columns, slope, 0, _KEYS
                 )
@@ -189,8 +203,12 @@ def _back(arrays: Any, masks: Any, strides: Any, sizes: Any, scratch: Any, scale
                 for j in range(depth):
                     target[j] = scale * sum_q[r, j]
         for r in range(keys):
-            of_k[b * to_k[0] + h * to_k[1] + r * to_k[2] :][:depth] = sum_k[r, :depth]
-            of_v[b * to_v[0] + h * to_v[1] + r * to_v[2] :][:width] = sum_v[r, :width]
+            target = of_k[b * to_k[0] + h * to_k[1] + r * to_k[2] :][:depth]
+            for j in range(depth):
+                target[j] = sum_k[r, j]
+            target = of_v[b * to_v[0] + h * to_v[1] + r * to_v[2] :][:width]
+            for j in range(width):
+                target[j] = sum_v[r, j]
 
 
 # ---- where things lie -----------------------------------------------------------------------------------------------

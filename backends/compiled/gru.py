@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
 from chainrule.backends.compiled.jit import loop
-from chainrule.backends.compiled.recurrent import add, copy, flat, parts_of, sigmoids, suits, tanhs, weights_back
+from chainrule.backends.compiled.recurrent import add, clear, copy, flat, parts_of, sigmoids, suits, tanhs, weights_back
 from chainrule.backends.compiled.tiles import multiply_add, pack, padded
 from chainrule.backends.pool import parallel
 
@@ -93,7 +93,7 @@ def _gru_rows_back(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b: 
     back, of_row = scratch
     steps, rows, features, hidden, wide, wide_x, reverse = sizes
     gate = rows * hidden
-    back[:] = 0
+    clear(back)
     for s in range(steps):
         t = s if reverse else steps - 1 - s
         for r in range(a, b):
@@ -115,7 +115,7 @@ def _gru_rows_back(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b: 
             for j in range(hidden):
                 of_state[j] *= update[j]
             copy(of_states[3 * row :], of_inputs[3 * row :][: 2 * hidden])
-        of_row[:] = 0
+        clear(of_row)
         at = 3 * (t * rows + a) * hidden
         multiply_add(of_states, at, 3 * hidden, 1, b - a, w_hh, 0, 16, 48 * hidden, 3 * hidden, wide, back, 0, wide)
         multiply_add(

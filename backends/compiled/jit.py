@@ -29,6 +29,11 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     return numba.njit(forceinline=True, error_model="numpy", fastmath={"contract"})(function)
 
 
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a loop that other loops call, and nobody else: it has no entry for Python and no place on disk."""
+    return numba.njit(error_model="numpy", fastmath=_REORDERED, no_cpython_wrapper=True)(function)
+
+
 def reordered(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a search for the largest number into the loops that call it; what it gives for NaN is not defined."""
-    return numba.njit(error_model="numpy", fastmath={*_REORDERED, "nnan"})(function)
+    return numba.njit(error_model="numpy", fastmath={*_REORDERED, "nnan"}, no_cpython_wrapper=True)(function)

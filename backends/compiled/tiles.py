@@ -14,6 +14,8 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
 
+from chainrule.backends.compiled.jit import part
+
 #: columns of a panel: two registers of 8 floats or one of 16
 WIDE = 16
 _ROWS = 4
@@ -118,7 +120,7 @@ def _tile(rows: int) -> Any:
 _four, _one = _tile(_ROWS), _tile(1)
 
 
-@numba.njit(error_model="numpy")
+@part
 def multiply_add(
     a: Any,
     a_at: Any,
