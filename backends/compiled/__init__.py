@@ -27,6 +27,8 @@ _VARIABLE = "CHAINRULE_FAST"
 
 #: the module here that has the kernel of an op; importing it gives ``register(backend)``
 MODULES: dict[str, str] = {
+    "attention": "attention",
+    "attention_back": "attention",
     "avg_pool2d": "pooling",
     "avg_pool2d_back": "pooling",
     "batch_norm": "batch_norm",

@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
 from chainrule.backends.compiled.jit import loop
-from chainrule.backends.compiled.recurrent import add, copy, flat, parts_of, sigmoids, suits, tanhs, weights_back
+from chainrule.backends.compiled.recurrent import add, clear, copy, flat, parts_of, sigmoids, suits, tanhs, weights_back
 from chainrule.backends.compiled.tiles import multiply_add, pack, padded
 from chainrule.backends.pool import parallel
 
@@ -35,9 +35,9 @@ def _gru_rows(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b: Any) 
         for r in range(b - a):
             copy(x[(t * rows + a + r) * features :], state[r * deep : r * deep + features])
             copy(bias, y[r * wide : (r + 1) * wide])
-        multiply_add(state, 0, deep, b - a, of_both, 0, deep, both, y, 0, wide)
-        multiply_add(state, 0, deep, b - a, of_x, 0, features, own, y, both, wide)
-        multiply_add(state, features, deep, b - a, of_h, 0, hidden, own, y, both + own, wide)
+        multiply_add(state, 0, deep, 1, b - a, of_both, 0, 16, 16 * deep, deep, both, y, 0, wide)
+        multiply_add(state, 0, deep, 1, b - a, of_x, 0, 16, 16 * features, features, own, y, both, wide)
+        multiply_add(state, features, deep, 1, b - a, of_h, 0, 16, 16 * hidden, hidden, own, y, both + own, wide)
         for r in range(b - a):
             row, first = (t * rows + a + r) * hidden, (4 * t * rows + a + r) * hidden
             reset, update = gates[first:][:hidden], gates[first + gate :][:hidden]
@@ -93,7 +93,7 @@ def _gru_rows_back(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b: 
     back, of_row = scratch
     steps, rows, features, hidden, wide, wide_x, reverse = sizes
     gate = rows * hidden
-    back[:] = 0
+    clear(back)
     for s in range(steps):
         t = s if reverse else steps - 1 - s
         for r in range(a, b):
@@ -115,10 +115,12 @@ def _gru_rows_back(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b: 
             for j in range(hidden):
                 of_state[j] *= update[j]
             copy(of_states[3 * row :], of_inputs[3 * row :][: 2 * hidden])
-        of_row[:] = 0
+        clear(of_row)
         at = 3 * (t * rows + a) * hidden
-        multiply_add(of_states, at, 3 * hidden, b - a, w_hh, 0, 3 * hidden, wide, back, 0, wide)
-        multiply_add(of_inputs, at, 3 * hidden, b - a, w_ih, 0, 3 * hidden, wide_x, of_row, 0, wide_x)
+        multiply_add(of_states, at, 3 * hidden, 1, b - a, w_hh, 0, 16, 48 * hidden, 3 * hidden, wide, back, 0, wide)
+        multiply_add(
+            of_inputs, at, 3 * hidden, 1, b - a, w_ih, 0, 16, 48 * hidden, 3 * hidden, wide_x, of_row, 0, wide_x
+        )
         for r in range(a, b):
             copy(of_row[(r - a) * wide_x :], of_x[(t * rows + r) * features :][:features])
     for r in range(a, b):

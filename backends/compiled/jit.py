@@ -11,6 +11,9 @@ import numba
 # infinities and subnormal numbers stay what they are.
 _REORDERED = {"contract", "reassoc", "nsz"}
 
+#: of a function that only loops call
+_INSIDE: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True}
+
 
 def loop(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop over arrays for the types that it is called with; it runs without the interpreter's lock.
@@ -27,3 +30,13 @@ def loop(function: Callable[..., Any]) -> Callable[..., Any]:
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function of numbers into the loops that call it, with its operations in the order that is written."""
     return numba.njit(forceinline=True, error_model="numpy", fastmath={"contract"})(function)
+
+
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a loop that other loops call, and nobody else: it has no entry for Python and no place on disk."""
+    return numba.njit(fastmath=_REORDERED, **_INSIDE)(function)
+
+
+def reordered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a search for the largest number into the loops that call it; what it gives for NaN is not defined."""
+    return numba.njit(fastmath={*_REORDERED, "nnan"}, **_INSIDE)(function)

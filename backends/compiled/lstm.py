@@ -15,7 +15,7 @@ from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
 from chainrule.backends.compiled.elementary import tanh
 from chainrule.backends.compiled.jit import loop
-from chainrule.backends.compiled.recurrent import add, copy, flat, parts_of, sigmoids, suits, tanhs, weights_back
+from chainrule.backends.compiled.recurrent import add, clear, copy, flat, parts_of, sigmoids, suits, tanhs, weights_back
 from chainrule.backends.compiled.tiles import multiply_add, pack, padded
 from chainrule.backends.cpu_matmul import matmul
 from chainrule.backends.pool import parallel
@@ -40,7 +40,7 @@ def _lstm_rows(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b: Any)
         for r in range(b - a):
             copy(x[(t * rows + a + r) * features :], state[r * deep : r * deep + features])
             copy(bias, z[r * wide : (r + 1) * wide])
-        multiply_add(state, 0, deep, b - a, weight, 0, deep, wide, z, 0, wide)
+        multiply_add(state, 0, deep, 1, b - a, weight, 0, 16, 16 * deep, deep, wide, z, 0, wide)
         for r in range(b - a):
             row, first = (t * rows + a + r) * hidden, (4 * t * rows + a + r) * hidden
             i, f = gates[first:][:hidden], gates[first + gate :][:hidden]
@@ -92,8 +92,8 @@ def _lstm_rows_back(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b:
     back, squashed = scratch
     steps, rows, features, hidden, wide, reverse = sizes
     gate = rows * hidden
-    back[:] = 0
-    of_c[a * hidden : b * hidden] = 0
+    clear(back)
+    clear(of_c[a * hidden : b * hidden])
     for s in range(steps - 1, -1, -1):
         t = steps - 1 - s if reverse else s
         earlier, later = (t + 1, t - 1) if reverse else (t - 1, t + 1)
@@ -128,8 +128,9 @@ def _lstm_rows_back(given: Any, found: Any, scratch: Any, sizes: Any, a: Any, b:
                     state[j] = o[j] * squashed[j]
             if s == 0:
                 copy(h[r * hidden :], before[row : row + hidden])
-        back[:] = 0
-        multiply_add(slope, 4 * (t * rows + a) * hidden, 4 * hidden, b - a, weight, 0, 4 * hidden, wide, back, 0, wide)
+        clear(back)
+        at, four = 4 * (t * rows + a) * hidden, 4 * hidden
+        multiply_add(slope, at, four, 1, b - a, weight, 0, 16, 16 * four, four, wide, back, 0, wide)
         for r in range(a, b):
             copy(back[(r - a) * wide + hidden :], of_x[(t * rows + r) * features :][:features])
     for r in range(a, b):

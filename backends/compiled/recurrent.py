@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.compiled.elementary import sigmoid, tanh
-from chainrule.backends.compiled.jit import loop
+from chainrule.backends.compiled.jit import part
 from chainrule.backends.cpu_matmul import matmul
 from chainrule.backends.pool import ranges
 
@@ -41,25 +41,31 @@ def weights_back(slope: Array, values: Array) -> tuple[Array, Array]:
     return matmul(slope.T, values), matmul(ones, slope)[0]
 
 
-@loop
+@part
 def sigmoids(x: Any, out: Any) -> None:
     for j in range(out.size):
         out[j] = sigmoid(x[j])
 
 
-@loop
+@part
 def tanhs(x: Any, out: Any) -> None:
     for j in range(out.size):
         out[j] = tanh(x[j])
 
 
-@loop
+@part
 def copy(x: Any, out: Any) -> None:
     for j in range(out.size):
         out[j] = x[j]
 
 
-@loop
+@part
 def add(x: Any, out: Any) -> None:
     for j in range(out.size):
         out[j] += x[j]
+
+
+@part
+def clear(out: Any) -> None:
+    for j in range(out.size):
+        out[j] = 0

@@ -11,8 +11,10 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba.extending import intrinsic
+
+from chainrule.backends.compiled.jit import part
 
 #: columns of a panel: two registers of 8 floats or one of 16
 WIDE = 16
@@ -36,14 +38,14 @@ def pack(*blocks: Any) -> Any:
 
 
 def _tile(rows: int) -> Any:
-    """``out[out_at + r * out_step + j] += sum_k a[a_at + r * a_step + k] * b[b_at + k * 16 + j]``, r < rows, j < 16.
+    """``out[out_at + r out_step + j] += sum_k a[a_at + r a_step + k a_next] b[b_at + k b_step + j]``, r < rows, j < 16.
 
     Arrays are flat and contiguous, their dtype is the same; nothing is checked. Numba would keep the sums in memory, so
     the loop over k is written down for LLVM, with a vector of sums for each row.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, a_at, a_step, b, b_at, out, out_at, out_step, depth = arguments
+        a, a_at, a_step, a_next, b, b_at, b_step, out, out_at, out_step, depth = arguments
         number = context.get_value_type(signature.args[0].dtype)
         vector, index = ir.VectorType(number, WIDE), depth.type
         align = 8 if number == ir.DoubleType() else 4
@@ -54,7 +56,7 @@ def _tile(rows: int) -> Any:
         def row(pointer: Any, step: Any, r: int) -> Any:
             return builder.gep(pointer, [builder.mul(step, index(r))])
 
-        left, right, result = first(0, a, a_at), first(3, b, b_at), first(5, out, out_at)
+        left, right, result = first(0, a, a_at), first(4, b, b_at), first(7, out, out_at)
         lefts = [row(left, a_step, r) for r in range(rows)]
         results = [builder.bitcast(row(result, out_step, r), vector.as_pointer()) for r in range(rows)]
         given = [builder.load(p, align=align) for p in results]
@@ -67,7 +69,8 @@ def _tile(rows: int) -> Any:
         sums = [builder.phi(vector) for _ in range(rows)]
         for total, start in zip(sums, given, strict=True):
             total.add_incoming(start, before)
-        there = builder.gep(right, [builder.mul(k, index(WIDE))])
+        there = builder.gep(right, [builder.mul(k, b_step)])
+        along = builder.mul(k, a_next)
         line = builder.load(builder.bitcast(there, vector.as_pointer()), align=align)
         undefined, everywhere = (
             ir.Constant(vector, ir.Undefined),
@@ -75,7 +78,7 @@ def _tile(rows: int) -> Any:
         )
         added = []
         for pointer, total in zip(lefts, sums, strict=True):
-            one = builder.insert_element(undefined, builder.load(builder.gep(pointer, [k])), ir.IntType(32)(0))
+            one = builder.insert_element(undefined, builder.load(builder.gep(pointer, [along])), ir.IntType(32)(0))
             factor = builder.shuffle_vector(one, undefined, everywhere)
             added.append(builder.fadd(total, builder.fmul(factor, line, flags=["contract"]), flags=["contract"]))
         following = builder.add(k, index(1))
@@ -95,10 +98,21 @@ def _tile(rows: int) -> Any:
 
     @intrinsic
     def tile(
-        _: Any, a: Any, a_at: Any, a_step: Any, b: Any, b_at: Any, out: Any, out_at: Any, out_step: Any, depth: Any
+        _: Any,
+        a: Any,
+        a_at: Any,
+        a_step: Any,
+        a_next: Any,
+        b: Any,
+        b_at: Any,
+        b_step: Any,
+        out: Any,
+        out_at: Any,
+        out_step: Any,
+        depth: Any,
     ) -> Any:
-        index = numba.types.intp
-        return numba.types.void(a, index, index, b, index, out, index, index, index), generate
+        n = numba.types.intp
+        return numba.types.void(a, n, n, n, b, n, n, out, n, n, n), generate
 
     return tile
 
@@ -106,29 +120,35 @@ def _tile(rows: int) -> Any:
 _four, _one = _tile(_ROWS), _tile(1)
 
 
-@numba.njit(error_model="numpy")
+@part
 def multiply_add(
     a: Any,
     a_at: Any,
     a_step: Any,
+    a_next: Any,
     rows: Any,
-    packed: Any,
-    packed_at: Any,
+    b: Any,
+    b_at: Any,
+    b_step: Any,
+    b_panel: Any,
     depth: Any,
     columns: Any,
     out: Any,
     out_at: Any,
     out_step: Any,
 ) -> None:
-    """``out += a @ b``: ``a`` (rows, depth) and ``out`` (rows, columns) by the position of their first element and the
-    distance of their rows, in flat arrays, ``b`` packed from ``packed_at`` on. ``columns`` is a multiple of 16.
+    """``out += a @ b`` with a (rows, depth), b (depth, columns) and out (rows, columns) somewhere in flat arrays.
 
-    Nothing is checked; used in loops that were given arrays of the right size.
+    ``at`` is the position of the first element, ``step`` the distance of the rows, ``a_next`` that of the columns of
+    ``a`` and ``b_panel`` that of the panels of ``b``: a packed ``b`` has the step 16 and the panel 16 * depth, one that
+    lies row by row has its own step and the panel 16. ``columns`` is a multiple of 16. Nothing is checked.
     """
     whole = rows // 4 * 4
     for first in range(0, columns, 16):
-        panel = packed_at + first * depth
+        panel = b_at + first // 16 * b_panel
         for r in range(0, whole, 4):
-            _four(a, a_at + r * a_step, a_step, packed, panel, out, out_at + r * out_step + first, out_step, depth)
+            at = out_at + r * out_step + first
+            _four(a, a_at + r * a_step, a_step, a_next, b, panel, b_step, out, at, out_step, depth)
         for r in range(whole, rows):
-            _one(a, a_at + r * a_step, a_step, packed, panel, out, out_at + r * out_step + first, out_step, depth)
+            at = out_at + r * out_step + first
+            _one(a, a_at + r * a_step, a_step, a_next, b, panel, b_step, out, at, out_step, depth)

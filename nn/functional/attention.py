@@ -171,11 +171,11 @@ def _projected(caller: str, inputs: Any, in_proj_weight: Any, weights: Any, bias
     width = inputs[0]._data.shape[-1]
     if not separate:
         need_tensor(caller, in_proj_weight=in_proj_weight)
+        if inputs[0] is inputs[1] and inputs[1] is inputs[2]:  # one product for all three
+            together = linear(inputs[0], in_proj_weight, bias)
+            return list(xp.split_sizes(together, sizes=(width,) * 3, axis=together._data.ndim - 1))
         weights = [in_proj_weight[i * width : (i + 1) * width] for i in range(3)]
     need_tensor(caller, q_proj_weight=weights[0], k_proj_weight=weights[1], v_proj_weight=weights[2])
-    if not separate and inputs[0] is inputs[1] and inputs[1] is inputs[2]:  # one product for all three
-        together = linear(inputs[0], in_proj_weight, bias)
-        return [together[..., i * width : (i + 1) * width] for i in range(3)]
     biases = [None if bias is None else bias[i * width : (i + 1) * width] for i in range(3)]
     return [linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=True)]
 
@@ -282,42 +282,44 @@ def multi_head_attention_forward(
         v = cat([v, xp.broadcast_to(bias_v.reshape(1, 1, width), shape=(1, batch, width))], 0)
         mask, padding = _one_more(mask), _one_more(padding)
 
-    def split(x: Any) -> Any:  # (T, N, E) to (N * heads, T, E / heads)
-        heads = xp.reshape(x, shape=(x._data.shape[0], batch * num_heads, width // num_heads))
-        return FUNCTIONS["transpose"](heads, 0, 1)
+    each = width // num_heads
+
+    def split(x: Any) -> Any:  # (T, N, E) to (N, heads, T, E / heads), without a copy
+        return xp.permute_dims(xp.reshape(x, shape=(x._data.shape[0], batch, num_heads, each)), axes=(1, 2, 0, 3))
+
+    def static(name: str, x: Any) -> Any:
+        if x._data.ndim != 3 or x._data.shape[0] != batch * num_heads or x._data.shape[2] != each:
+            raise RuntimeError(f"{caller}: {name} must have shape ({batch * num_heads}, S, {each}), got {describe(x)}")
+        return xp.reshape(x, shape=(batch, num_heads, *x._data.shape[1:]))
 
     q = split(q)
-    k, v = static_k if static_k is not None else split(k), static_v if static_v is not None else split(v)
-    for name, t in (("static_k", k), ("static_v", v)):
-        if t._data.shape[0] != batch * num_heads or t._data.shape[2] != width // num_heads:
-            raise RuntimeError(
-                f"{caller}: {name} must have shape ({batch * num_heads}, S, {width // num_heads}), got {describe(t)}"
-            )
+    k = split(k) if static_k is None else static("static_k", static_k)
+    v = split(v) if static_v is None else static("static_v", static_v)
     if add_zero_attn:
-        zeros = wrap(q._device.xp.zeros((batch * num_heads, 1, width // num_heads), dtype=dtype), q._device)
-        k, v = cat([k, zeros], 1), cat([v, zeros], 1)
+        zeros = wrap(q._device.xp.zeros((batch, num_heads, 1, each), dtype=dtype), q._device)
+        k, v = cat([k, zeros], 2), cat([v, zeros], 2)
         mask, padding = _one_more(mask), _one_more(padding)
-    sources = k._data.shape[1]
+    sources = k._data.shape[2]
+    if mask is not None and mask._data.shape[0] != 1:
+        mask = xp.reshape(mask, shape=(batch, num_heads, *mask._data.shape[1:]))
     if padding is not None:
         if tuple(padding._data.shape) != (batch, sources):
             raise RuntimeError(
                 f"{caller}: key_padding_mask must have shape ({batch}, {sources}), got {describe(padding)}"
             )
-        spread = xp.broadcast_to(padding.reshape(batch, 1, 1, sources), shape=(batch, num_heads, 1, sources))
-        spread = xp.reshape(spread, shape=(batch * num_heads, 1, sources))
-        mask = spread if mask is None else mask + spread
+        padding = padding.reshape(batch, 1, 1, sources)
+        mask = padding if mask is None else mask + padding
     drop = dropout_p if training else 0.0
     weights = None
     if need_weights:
-        scores = xp.matmul(q * math.sqrt(1.0 / q._data.shape[2]), FUNCTIONS["transpose"](k, 1, 2))
-        weights = xp.softmax(scores if mask is None else scores + mask, axis=2)
+        scores = xp.matmul(q * math.sqrt(1.0 / each), FUNCTIONS["transpose"](k, 2, 3))
+        weights = xp.softmax(scores if mask is None else scores + mask, axis=3)
         weights = dropout(weights, drop) if drop > 0.0 else weights
         out = xp.matmul(weights, v)
-        weights = xp.reshape(weights, shape=(batch, num_heads, length, sources))
         weights = xp.mean(weights, axis=1, keepdims=False) if average_attn_weights else weights
     else:
         out = scaled_dot_product_attention(q, k, v, mask, drop, hint)
-    out = xp.reshape(FUNCTIONS["transpose"](out, 0, 1), shape=(length * batch, width))
+    out = xp.reshape(xp.permute_dims(out, axes=(2, 0, 1, 3)), shape=(length * batch, width))
     out = linear(out, out_proj_weight, out_proj_bias)
     out = xp.reshape(out, shape=(length, batch, out._data.shape[1]))
     if single:
