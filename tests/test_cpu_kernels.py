@@ -498,6 +498,18 @@ def test_bias_gradients(shape, dtype):
     assert cpu_elementwise.column_sums(np.zeros((70000, 2), dtype=np.int64)) is None
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 900), (512, 10), (513, 64), (700, 513), (2048, 1), (4, 130, 30), (2, 3, 900)])
+def test_bias_gradients_of_linear_layers(shape, dtype):
+    values = np.random.default_rng(8).standard_normal(shape).astype(dtype)
+    values[0, ..., 0], values[..., -1] = np.nan, np.abs(values[..., -1])
+    values[-1, ..., -1] = np.inf
+    axis = tuple(range(values.ndim - 1))
+    got, wanted = XP.sum(values, axis=axis), np.sum(values.astype(np.float64), axis=axis)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-4 if dtype == np.float32 else 1e-12)
+
+
 # ---- recurrent layers -----------------------------------------------------------------------------------------------
 
 
