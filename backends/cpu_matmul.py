@@ -95,6 +95,8 @@ def _product(x: Array, y: Array, bias: Array | None = None) -> Array:
     def by_columns(i: int) -> None:
         a, b = parts[i]
         _matmul(x, y[:, a:b], out=out[:, a:b])
+        if bias is not None:
+            out[:, a:b] += bias[a:b]
 
     parallel(by_columns, len(parts))
     return out
