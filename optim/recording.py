@@ -147,9 +147,6 @@ for _name, _sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "
 class Functions:
     """The functions of arrays that can be written down; a formula gets them as ``xp``."""
 
-    def __getattr__(self, name: str) -> Any:
-        raise Unrecordable
-
     @staticmethod
     def sqrt(x: Any) -> Any:
         return _new("sqrt({})", x)
