@@ -24,6 +24,9 @@ _PART = 1 << 18
 #: Rows that are added up by one product with ones: short enough for float32, long enough for speed.
 _SUMMED = 256
 _ONES = {char: np.ones((1, _SUMMED), dtype=char) for char in "fd"}
+#: so few rows are summed by one product
+_AT_ONCE = 512
+_ONES_AT_ONCE = {char: np.ones(_AT_ONCE, dtype=char) for char in "fd"}
 
 
 def _flat(x: Array) -> Array | None:
@@ -112,10 +115,15 @@ def erf(x: Array) -> Array | None:
 def column_sums(x: Array) -> Array | None:
     """The sums of the columns of x (rows, columns) as products with ones; None where NumPy's own sum is as good.
 
-    Adding rows one by one runs at a quarter of the speed for narrow rows, and rounds more.
+    Adding rows one by one runs at half the speed, at a quarter of it for narrow rows, and rounds more.
     """
     rows, columns = x.shape
-    if x.dtype.char not in "fd" or x.size < 1 << 16 or columns > 128 or not x.flags.c_contiguous:
+    if x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return None
+    if rows <= _AT_ONCE:
+        sums: Array = np.dot(_ONES_AT_ONCE[x.dtype.char][:rows], x)
+        return sums
+    if columns > 512:
         return None
     even = rows // _SUMMED * _SUMMED
     ones = _ONES[x.dtype.char]

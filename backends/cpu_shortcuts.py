@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.backends import cpu_elementwise, layout
 
 #: elements from which on a sum is worth a closer look
-_LONG = 1 << 16
+_LONG = 1 << 11
 
 _add_reduce: Any = np.add.reduce
 _maximum_reduce: Any = np.maximum.reduce
@@ -32,6 +32,8 @@ def _column_sums(x: Any, axis: Any) -> Any:
     """The gradient of a bias: a sum over all but the dimension that is innermost in memory. None for other sums."""
     if x.ndim == 2 and axis in (0, (0,)):
         return cpu_elementwise.column_sums(x)
+    if x.ndim == 3 and axis == (0, 1) and x.flags.c_contiguous:
+        return cpu_elementwise.column_sums(x.reshape(-1, x.shape[2]))
     if x.ndim == 4 and axis == (0, 2, 3) and x.strides[1] == x.itemsize:
         rows = x.transpose(0, 2, 3, 1)
         if rows.flags.c_contiguous:

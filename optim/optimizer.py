@@ -55,7 +55,8 @@ class Optimizer:
     """
 
     #: ``update`` treats every element alike and reads ``g`` and ``state`` only: small tensors may then be handed to it
-    #: joined in one flat array, large ones in pieces, complex ones as pairs of real numbers (``p`` is None)
+    #: joined in one flat array, large ones in pieces, complex ones as pairs of real numbers (``p`` is None). With the
+    #: extra ``fast`` it is compiled, and may be run once on symbols for many tensors: nothing but ``state`` may change
     elementwise = False
     #: an elementwise ``update`` that reads ``p`` too
     reads_parameter = False

@@ -109,17 +109,25 @@ def _new(template: str, *values: Any, kind: Any = Symbol) -> Any:
 def _arithmetic(sign: str) -> tuple[Callable[..., Any], ...]:
     """The operator, with its operands swapped, and in place."""
 
-    def line(x: Symbol, y: Any, swapped: bool) -> str:
+    def line(x: Symbol, y: Any, swapped: bool = False) -> str:
         recorder = x.recorder
-        name = recorder.name(y)
-        return recorder.line(f"{name} {sign} {x.name}" if swapped else f"{x.name} {sign} {name}")
+        if type(y) is float:  # as nearly all numbers are; this function decides how long a recording takes
+            numbers = recorder.numbers
+            name = f"n{len(numbers)}"
+            numbers.append(y)
+        else:
+            name = recorder.name(y)
+        lines = recorder.lines
+        result = f"t{len(lines)}"
+        lines.append(f"{result} = {name} {sign} {x.name}" if swapped else f"{result} = {x.name} {sign} {name}")
+        return result
 
     def in_place(x: Symbol, y: Any) -> Symbol:
-        x.name = line(x, y, False)
+        x.name = line(x, y)
         return x
 
     return (
-        lambda x, y: Symbol(x.recorder, line(x, y, False)),
+        lambda x, y: Symbol(x.recorder, line(x, y)),
         lambda x, y: Symbol(x.recorder, line(x, y, True)),
         in_place,
     )
@@ -138,9 +146,6 @@ for _name, _sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "
 
 class Functions:
     """The functions of arrays that can be written down; a formula gets them as ``xp``."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise Unrecordable
 
     @staticmethod
     def sqrt(x: Any) -> Any:

@@ -325,6 +325,24 @@ def test_products(a, b, dtype):
             pool.set_num_threads(2)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("a", "n"), [((70, 40), 30), ((30, 40), 70), ((2, 3, 900), 5), ((7, 20, 8), 9), ((900,), 4), ((0, 40), 30)]
+)
+def test_products_with_a_bias(a, n, dtype):
+    rng = np.random.default_rng(4)
+    x, w, bias = (rng.standard_normal(s).astype(dtype) for s in (a, (n, a[-1]), (n,)))
+    for left in (x, np.ascontiguousarray(x.T).T):
+        for right in (w, np.asfortranarray(w)):
+            for b in (bias, None, np.repeat(bias, 2)[::2]):
+                wanted = np.matmul(left.astype(np.float64), right.T.astype(np.float64))
+                got = XP.linear(left, right, b)
+                close(got, wanted + (0 if b is None else b), dtype)
+                pool.set_num_threads(1)
+                np.testing.assert_array_equal(XP.linear(left, right, b), got)
+                pool.set_num_threads(2)
+
+
 def test_products_of_other_dtypes_and_misfits():
     x = np.arange(200).reshape(10, 20)
     np.testing.assert_array_equal(XP.matmul(x, x.T), np.matmul(x, x.T))
@@ -496,6 +514,18 @@ def test_bias_gradients(shape, dtype):
             close(XP.sum(rows, axis=axis), rows.astype(np.float64).sum(0), dtype, 1e-5)
         assert XP.sum(rows, axis=0, keepdims=True).shape == (1, shape[1])
     assert cpu_elementwise.column_sums(np.zeros((70000, 2), dtype=np.int64)) is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 900), (512, 10), (513, 64), (700, 513), (2048, 1), (4, 130, 30), (2, 3, 900)])
+def test_bias_gradients_of_linear_layers(shape, dtype):
+    values = np.random.default_rng(8).standard_normal(shape).astype(dtype)
+    values[0, ..., 0], values[..., -1] = np.nan, np.abs(values[..., -1])
+    values[-1, ..., -1] = np.inf
+    axis = tuple(range(values.ndim - 1))
+    got, wanted = XP.sum(values, axis=axis), np.sum(values.astype(np.float64), axis=axis)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-4 if dtype == np.float32 else 1e-12)
 
 
 # ---- recurrent layers -----------------------------------------------------------------------------------------------
