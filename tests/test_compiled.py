@@ -116,3 +116,19 @@ def test_elementary_functions(name, ulps):
         got = getattr(XP, name)(special)
         np.testing.assert_allclose(got, exact(special.astype(np.float64)).astype(np.float32), rtol=2e-2, atol=0)
         np.testing.assert_array_equal(np.signbit(got[3:5]), np.signbit(exact(special[3:5])))
+
+
+@needs_numba
+def test_a_change_in_any_file_of_the_package_compiles_its_loops_again():
+    from chainrule.backends.compiled import elementwise, jit
+
+    assert jit._stamp() == jit.STAMP
+    loop = elementwise._exp
+    index = loop._cache._cache_file
+    loop(np.zeros(4, np.float32), np.zeros(4, np.float32))
+    assert index._load_index()  # it is on disk under this stamp,
+    index._source_stamp = (0.0, 0)
+    try:
+        assert not index._load_index()  # and not under another
+    finally:
+        index._source_stamp = jit.STAMP

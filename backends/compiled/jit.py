@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -15,6 +16,16 @@ _REORDERED = {"contract", "reassoc", "nsz"}
 _INSIDE: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True}
 
 
+def _stamp() -> tuple[float, int]:
+    """What changes with any source file of this package: loops are compiled together with the functions they call."""
+    files = [path.stat() for path in Path(__file__).parent.glob("*.py")]
+    return max(file.st_mtime for file in files), sum(file.st_size for file in files)
+
+
+#: Numba alone looks at the one file that a loop stands in, and would keep using what other files have changed
+STAMP = _stamp()
+
+
 def loop(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop over arrays for the types that it is called with; it runs without the interpreter's lock.
 
@@ -22,9 +33,11 @@ def loop(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _REORDERED}
     try:
-        return numba.njit(cache=True, **options)(function)
+        found: Any = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in that can be written to
         return numba.njit(**options)(function)
+    found._cache._cache_file._source_stamp = STAMP
+    return found
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
