@@ -256,3 +256,13 @@ def op(
         return record.apply
 
     return declare
+
+
+def formula(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let rules call ``function(xp, ...)`` as ``xp.function(...)``, so that a backend may have a kernel for it.
+
+    On tensors it is the formula itself, of recorded ops, which has gradients of any order.
+    """
+    register_forward(function.__name__, function)
+    setattr(traced, function.__name__, functools.partial(function, traced))
+    return function

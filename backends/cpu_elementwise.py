@@ -29,34 +29,40 @@ _AT_ONCE = 512
 _ONES_AT_ONCE = {char: np.ones(_AT_ONCE, dtype=char) for char in "fd"}
 
 
-def _flat(x: Array) -> Array | None:
-    """The elements of x in memory order, a view; None where x has gaps."""
-    if x.flags.c_contiguous:
-        return x.reshape(-1)
-    order = sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
-    ordered = x.transpose(order)
-    return ordered.reshape(-1) if ordered.flags.c_contiguous else None
+def _flat(*arrays: Array) -> list[Array] | None:
+    """The elements of arrays of one shape in the memory order of the first, views; None where they have gaps.
 
-
-def apply_flat(function: Callable[[Array, Array], object], x: Array, worth: int) -> Array | None:
-    """A new array with ``function(part of x, part of the result)`` for all 1-d parts; None where x has gaps.
-
-    From ``worth`` elements on the parts are shared by the threads.
+    None too where the arrays are in different orders.
     """
-    flat = _flat(x)
+    first = arrays[0]
+    if all(a.flags.c_contiguous for a in arrays):
+        return [a.reshape(-1) for a in arrays]
+    if any(a.strides != first.strides for a in arrays):
+        return None
+    order = sorted(range(first.ndim), key=lambda axis: -first.strides[axis])
+    if not first.transpose(order).flags.c_contiguous:
+        return None
+    return [a.transpose(order).reshape(-1) for a in arrays]
+
+
+def apply_flat(function: Callable[..., object], x: Array, worth: int, *others: Array) -> Array | None:
+    """A new array with ``function(part of x, ..., part of the result)`` for all 1-d parts; None where x has gaps.
+
+    The others have the shape and dtype of x, and must be in the same memory order. From ``worth`` elements on the parts
+    are shared by the threads.
+    """
+    out = np.empty_like(x)  # keeps the memory order
+    flat = _flat(x, *others, out)
     if flat is None:
         return None
-    out = np.empty_like(x)  # keeps the memory order
-    target = _flat(out)
-    assert target is not None
     if x.size < worth:
-        function(flat, target)
+        function(*flat)
         return out
-    parts = ranges(flat.size, max(2, flat.size // _PART), _ROW)
+    parts = ranges(x.size, max(2, x.size // _PART), _ROW)
 
     def run(i: int) -> None:
         a, b = parts[i]
-        function(flat[a:b], target[a:b])
+        function(*[v[a:b] for v in flat])
 
     parallel(run, len(parts))
     return out
@@ -134,6 +140,25 @@ def column_sums(x: Array) -> Array | None:
     return total
 
 
+#: functions of NumPy that take 2 ns for an element or more: a second thread pays from these many elements on
+_SLOW = (np.exp, np.expm1, np.log, np.log1p, np.log2, np.log10, np.sin, np.cos, np.tan, np.tanh, np.sinh, np.cosh)
+_SLOW_WORTH = 1 << 17
+
+
+def _on_all_threads(function: Any) -> Callable[..., Any]:
+    """A slow function of NumPy on all threads, where there is enough to do."""
+
+    def compute(x: Any) -> Any:
+        if x.size >= _SLOW_WORTH and type(x) is np.ndarray and x.dtype.char in "fd":
+            out = apply_flat(function, x, _SLOW_WORTH)
+            if out is not None:
+                return out
+        return function(x)
+
+    compute.__name__ = function.__name__
+    return compute
+
+
 def _in_any_order(function: Any) -> Callable[..., Any]:
     """A binary ufunc that is quick on large arrays in different memory orders too."""
 
@@ -154,6 +179,8 @@ def register(backend: Backend) -> None:
     xp = backend.xp
     for function in (np.add, np.subtract, np.multiply, np.divide):
         setattr(xp, function.__name__, _in_any_order(function))
+    for function in _SLOW:
+        setattr(xp, function.__name__, _on_all_threads(function))
     kernel("relu", backend)(relu)
 
     exact = xp.erf  # SciPy's

@@ -43,7 +43,7 @@ def _transposition(arrays: list[Array]) -> list[Array] | None:
 
     None where these have one innermost axis in common, or where it is short, or an element stands for several.
     """
-    first, last = arrays[0], arrays[-1]
+    first = arrays[0]
     lengths: list[int] = []
     steps: list[list[int]] = []
     used = [axis for axis in range(first.ndim) if first.shape[axis] > 1]
@@ -112,10 +112,10 @@ def _work(arrays: list[Array], work: Callable[..., object], copies: bool) -> boo
     if other.size < _LARGE and not crowded:
         return False
     rows = other.swapaxes(-1, -2)
-    if compiled.available and other.ndim <= 3 and other.itemsize in _BITS and not other.dtype.hasobject:
-        if rows.flags.c_contiguous and all(a.flags.c_contiguous for a in same):
-            _compiled(same, rows, work, copies)
-            return True
+    movable = compiled.available and other.ndim <= 3 and other.itemsize in _BITS and not other.dtype.hasobject
+    if movable and rows.flags.c_contiguous and all(a.flags.c_contiguous for a in same):
+        _compiled(same, rows, work, copies)
+        return True
     tasks = list(_blocks(other.shape))
 
     def run(i: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.op import op
+from chainrule.autograd.op import formula, op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import FUNCTIONS, function
 from chainrule.autograd.runtime import describe
@@ -29,6 +29,12 @@ def _gelu_reference(x: Any, approximate: str = "none") -> Any:
 
 def _gelu_back(xp: Any, g: Any, x: Any, approximate: str) -> Any:
     """``g * (normal_cdf(x) + x * normal_pdf(x))``"""
+    return xp.gelu_back(g, x, approximate=approximate)
+
+
+@formula
+def gelu_back(xp: Any, g: Any, x: Any, *, approximate: str) -> Any:
+    """The gradient of :func:`gelu`."""
     if approximate == "tanh":
         square = x * x
         t = xp.tanh(x * (square * _CUBIC + 1) * _ROOT_TWO_OVER_PI)
@@ -52,6 +58,12 @@ def gelu(xp, x, *, approximate="none"):
 
 def _silu_back(xp: Any, g: Any, x: Any) -> Any:
     """``g * (sigmoid(x) * (1 + x * (1 - sigmoid(x))))``."""
+    return xp.silu_back(g, x)
+
+
+@formula
+def silu_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`silu`."""
     s = xp.sigmoid(x)
     return g * (s * (x * (1 - s) + 1))
 
@@ -73,6 +85,12 @@ def _soft_part(xp: Any, x: Any) -> Any:
 
 def _mish_back(xp: Any, g: Any, x: Any) -> Any:
     """``g * (tanh(softplus(x)) + x * sigmoid(x) * (1 - tanh(softplus(x)) ** 2))``."""
+    return xp.mish_back(g, x)
+
+
+@formula
+def mish_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`mish`."""
     t = _soft_part(xp, x)
     return g * (t + x * xp.sigmoid(x) * (1 - t * t))
 

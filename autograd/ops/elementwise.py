@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.op import op
+from chainrule.autograd.op import formula, op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import cast
@@ -208,8 +210,19 @@ def cos(xp, x):
     return xp.cos(x)
 
 
+@formula
+def tanh_back(xp: Any, g: Any, out: Any) -> Any:
+    """``g * (1 - out * out)``"""
+    return g * (1 - out * out)
+
+
+def _tanh_back(xp: Any, g: Any, out: Any) -> Any:
+    """``g * (1 - out * out)``"""
+    return xp.tanh_back(g, out)
+
+
 @op(
-    vjp={"x": lambda xp, g, out: g * (1 - out * out)},
+    vjp={"x": _tanh_back},
     check=Unary(special=[0.0, 1000.0, -1000.0], reference=np.tanh),
     public="tanh",
     floating=True,
@@ -226,8 +239,19 @@ def tanh(xp, x):
     return xp.tanh(x)
 
 
+@formula
+def sigmoid_back(xp: Any, g: Any, out: Any) -> Any:
+    """``g * (out * (1 - out))``"""
+    return g * (out * (1 - out))
+
+
+def _sigmoid_back(xp: Any, g: Any, out: Any) -> Any:
+    """``g * (out * (1 - out))``"""
+    return xp.sigmoid_back(g, out)
+
+
 @op(
-    vjp={"x": lambda xp, g, out: g * (out * (1 - out))},
+    vjp={"x": _sigmoid_back},
     check=Unary(special=[0.0, 1000.0, -1000.0], reference=lambda x: special.expit(x)),
     public="sigmoid",
     floating=True,

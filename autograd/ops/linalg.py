@@ -110,9 +110,7 @@ def _matmul(input: Tensor, other: Tensor) -> Tensor:
     return xp_of_tensors.matmul(input, other)
 
 
-def _fixed_rank(
-    name: str, ranks: tuple[int, int], what: str, example: str
-) -> Callable[[Tensor, Tensor], Tensor]:
+def _fixed_rank(name: str, ranks: tuple[int, int], what: str, example: str) -> Callable[[Tensor, Tensor], Tensor]:
     def product(input: Tensor, other: Tensor) -> Tensor:
         a, b = input._data.ndim, other._data.ndim
         if (a, b) != ranks:

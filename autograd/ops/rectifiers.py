@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.op import op
+from chainrule.autograd.op import formula, op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function, method_only
 from chainrule.autograd.runtime import harmonise, result_dtype, wrap
@@ -15,8 +15,19 @@ from chainrule.autograd.samples import Binary, Sample, Samples, Unary, normal
 from chainrule.autograd.tensor import Tensor
 
 
+@formula
+def relu_back(xp: Any, g: Any, out: Any) -> Any:
+    """``g * (out > 0)``"""
+    return g * (out > 0)
+
+
+def _relu_back(xp: Any, g: Any, out: Any) -> Any:
+    """``g * (out > 0)``"""
+    return xp.relu_back(g, out)
+
+
 @op(
-    vjp={"x": lambda xp, g, out: g * (out > 0)},
+    vjp={"x": _relu_back},
     check=Unary(special=[0.0], reference=lambda x: np.maximum(x, 0)),
     public="relu",
     inplace=True,
@@ -60,10 +71,19 @@ def elu(xp, x, *, alpha=1.0, scale=1.0, input_scale=1.0):
     return xp.where(x > 0, x * scale, xp.expm1(xp.minimum(x, 0) * input_scale) * (alpha * scale))
 
 
+@formula
+def softplus_back(xp: Any, g: Any, x: Any, *, beta: float, threshold: float) -> Any:
+    """``where(x * beta > threshold, g, g * sigmoid(x * beta))``"""
+    return xp.where(x * beta > threshold, g, g * xp.sigmoid(x * beta))
+
+
+def _softplus_back(xp: Any, g: Any, x: Any, beta: float, threshold: float) -> Any:
+    """``where(x * beta > threshold, g, g * sigmoid(x * beta))``"""
+    return xp.softplus_back(g, x, beta=beta, threshold=threshold)
+
+
 @op(
-    vjp={
-        "x": lambda xp, g, x, beta, threshold: xp.where(x * beta > threshold, g, g * xp.sigmoid(x * beta)),
-    },
+    vjp={"x": _softplus_back},
     check=Unary(attributes=[{}, {"beta": 2.0, "threshold": 3.0}], special=[0.0, 1000.0, -1000.0]),
     floating=True,
 )

@@ -39,9 +39,7 @@ def _offsets(data: Tensor, lengths: Any, offsets: Any, axis: int, unsafe: bool) 
         return xp.concat([start, xp.cumulative_sum(marks, axis=marks.ndim - 1)], axis=-1)
     if not marks.shape[-1]:
         raise RuntimeError("segment_reduce: offsets must have at least one element")
-    if not unsafe and (
-        bool(((marks < 0) | (marks > n)).any()) or bool((marks[..., 1:] < marks[..., :-1]).any())
-    ):
+    if not unsafe and (bool(((marks < 0) | (marks > n)).any()) or bool((marks[..., 1:] < marks[..., :-1]).any())):
         raise RuntimeError(f"segment_reduce: the offsets must rise, and be in [0, {n}], the length of data")
     return marks
 

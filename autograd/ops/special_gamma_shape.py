@@ -63,8 +63,6 @@ def _samples(rng: Any, **attributes: Any) -> list[Sample]:
     ]
 
 
-
-
 @op(
     vjp={"x": _by_shape, "y": _by_bound},
     check=Samples(lambda rng: [*_samples(rng, n=1), *_samples(rng, n=2)]),

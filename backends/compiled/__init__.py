@@ -42,6 +42,8 @@ MODULES: dict[str, str] = {
     "exp": "elementwise",
     "gather": "indexing",
     "gather_back": "indexing",
+    "gelu": "activations",
+    "gelu_back": "activations",
     "gru_sequence": "gru",
     "gru_sequence_back": "gru",
     "layer_norm": "layer_norm",
@@ -60,11 +62,15 @@ MODULES: dict[str, str] = {
     "scatter_add": "indexing",
     "scatter_put": "indexing",
     "sigmoid": "elementwise",
+    "sigmoid_back": "activations",
+    "silu": "activations",
+    "silu_back": "activations",
     "softmax": "softmax",
     "softmax_back": "softmax",
     "standardise": "layer_norm",
     "standardise_back": "layer_norm",
     "tanh": "elementwise",
+    "tanh_back": "activations",
     "window_argmax": "pooling",
 }
 
@@ -117,7 +123,10 @@ def load(backend: Backend, module: str) -> None:
 
 
 def _worth_it(arrays: tuple[Any, ...]) -> bool:
-    return any(type(a) is np.ndarray and a.size >= worth for a in arrays)
+    for a in arrays:  # noqa: SIM110 - a generator takes three times as long
+        if type(a) is np.ndarray and a.size >= worth:
+            return True
+    return False
 
 
 def _until_worth_it(op: str, backend: Backend) -> Callable[..., Any]:
