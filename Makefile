@@ -93,7 +93,7 @@ $(VENV)/ready-demo: pyproject.toml $(VENV)/bin/python
 
 $(VENV)/ready-test: pyproject.toml $(VENV)/bin/python
 	@echo "installing into $(VENV), which takes a minute"
-	$(VENV)/bin/python -m pip install -qq --disable-pip-version-check --editable ".[examples,test]"
+	$(VENV)/bin/python -m pip install -qq --disable-pip-version-check --editable ".[examples,fast,test]"
 	@touch $@ $(VENV)/ready-demo
 
 $(VENV)/bin/python:

@@ -18,13 +18,13 @@ import numpy as np
 
 from chainrule.autograd import runtime
 from chainrule.autograd.node import FREED, GONE, Node, new_output_slot, next_sequence, output_slot
+from chainrule.autograd.node_source import node_lines
 from chainrule.autograd.op import Op, traced
 from chainrule.autograd.saved import restored, restored_all, saved_properties
 from chainrule.autograd.source import (
     apply_lines,
     camel_case,
     local_name,
-    node_lines,
     node_slots,
     saved_tensors,
     takes_out,
@@ -40,6 +40,7 @@ def prepare(op: Op) -> None:
     op.names = {**_HELPERS, "OP": op}
     op.names.update({f"default_{k}": v for k, v in op.attributes.items()})
     op.names.update({f"rule_{k}": v for k, v in op.rules.items()})
+    op.names["rule_together"] = op.together
     op.apply = _later(op, op.name, "apply")
     op.apply.__doc__ = op.doc
     op.apply.__module__ = "chainrule.autograd.ops"
@@ -54,7 +55,7 @@ def make_node_type(op: Op) -> type[Node]:
     methods = {name: _later(op, name, "node") for name in ("run", "run_taped", *(["release"] if saved else []))}
     slots = tuple(node_slots(op))
     # properties, and no __getattr__: a class that has one is slower to read every attribute of (20 ns each)
-    body = {"op": op, "saves": bool(saved), "saved_names": saved, "__slots__": slots, **methods}
+    body = {"op": op, "saves": bool(saved), "saved_names": saved, "into": op.into, "__slots__": slots, **methods}
     body.update(saved_properties(slots))
     return type(camel_case(op.label) + "Backward", (Node,), body)
 

@@ -25,6 +25,9 @@ from chainrule.autograd.watch import checker
 
 _by_sequence = attrgetter("sequence")
 
+#: elements from which on gradients are added by the backend, whose kernel minds their memory order
+_LARGE = 1 << 16
+
 
 def backward(
     tensors: Tensor | Sequence[Tensor],
@@ -247,7 +250,8 @@ def _run(
     """Walk the graph; gradients of ``targets`` are returned, those of leaves accumulated when no targets are given.
 
     The first gradient to reach a node is borrowed, the second makes a fresh array, later ones are added in
-    place (``owned``). ``create_graph``: the rules run on Tensors; ``record`` (the same by default): and are recorded.
+    place (``owned``); those of slices already from the second on. ``create_graph``: the rules run on Tensors;
+    ``record`` (the same by default): and are recorded.
     """
     order = _order(grads)
     needed = None if targets is None else _restrict(order, targets)
@@ -312,8 +316,10 @@ def _walk(
             results = check(node, g, needed, create_graph) if check is not None else node.run_taped(g, needed)
             if node.saves and not retain_graph:
                 node.release()
-        else:
+        elif kind.into is None or node.hooks is not None:
             results = node.run(g, needed, free)
+        else:
+            results = _add_or_run(node, g, needed, free, grads, owned)
         if node.hooks is not None and node.hooks.after:
             with _GradContext(create_graph and mode.enabled):
                 results = after_node(node, results, g, create_graph)
@@ -327,12 +333,35 @@ def _walk(
             if before is None:
                 grads[edge] = gradient
             elif create_graph or edge not in owned:
-                grads[edge] = before + gradient
+                large = not create_graph and before.size >= _LARGE
+                grads[edge] = node.device.xp.add(before, gradient) if large else before + gradient
                 owned.add(edge)
+            elif before.size >= _LARGE:
+                grads[edge] = node.device.xp.add(before, gradient, out=before)
             else:
                 before += gradient
                 grads[edge] = before  # a NumPy scalar is not changed in place
     return captured
+
+
+def _add_or_run(node: Any, g: Any, needed: Any, free: bool, grads: dict[Any, Any], owned: set[Any]) -> Any:
+    """Add the gradient of a node's input to what the engine has of it, in place; or compute it, as a new array.
+
+    So a loop over the slices of a tensor takes the time of one pass over it, not of one for each slice.
+    """
+    (edge,) = node.inputs
+    total = grads.get(edge)
+    if total is None:
+        results = node.run(g, needed, free)
+        if results[0] is not None:
+            owned.add(edge)
+        return results
+    if edge not in owned or type(total) is not node.device.backend.array_type or total.dtype != g.dtype:
+        return node.run(g, needed, free)
+    node.into(g, total)
+    if free and node.saves:
+        node.release()
+    return (None,)
 
 
 def _accumulate(leaf: Leaf, g: Any) -> None:

@@ -113,6 +113,8 @@ class Node(Edge):
     saves = True
     #: the names of the saved tensors: those of arguments and results that some rule asks for
     saved_names: tuple[str, ...] = ()
+    #: adds the gradient of the input to an array in place, where that costs less than making it; set by the subclass
+    into: Any = None
     device: Any
     where: Any
 

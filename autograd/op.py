@@ -39,7 +39,7 @@ REAL_ONLY = frozenset(
     isposinf isneginf softmax log_softmax relu leaky_relu elu softplus hardtanh hardsigmoid hardswish hardshrink
     softshrink threshold logsigmoid rectify_by_weight gelu mish max_pool2d max_pool2d_pick window_argmax logit
     class_cross_entropy soft_cross_entropy logistic_cross_entropy binary_cross_entropy mean_squared_error
-    standardise batch_norm copysign
+    standardise batch_norm layer_norm copysign
     """.split()
 )
 
@@ -64,6 +64,8 @@ class Op:
         missing: str = "zeros",
         arithmetic: bool = True,
         label: str = "",
+        into: Callable[..., None] | None = None,
+        together: Rule | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -78,6 +80,7 @@ class Op:
         self.broadcasts = broadcasts
         self.missing = missing
         self.arithmetic = arithmetic
+        self.into = into
         self.doc = inspect.getdoc(forward)
         if not self.doc:
             raise TypeError(f"op {name!r}: a declaration needs a docstring")
@@ -88,6 +91,8 @@ class Op:
             differentiable_outputs if differentiable_outputs is not None else len(outputs) if outputs else 1
         )
         self.needs = {argument: self._needs(argument, rule) for argument, rule in self.rules.items()}
+        self.together = together
+        self.needs_together = () if together is None else self._needs_together(together)
         #: what the generated code refers to, and the functions whose code is not written yet (codegen.py)
         self.names: dict[str, Any] = {}
         self.waiting: dict[str, list[Any]] = {}
@@ -125,6 +130,14 @@ class Op:
                 f"op {self.name!r}: the rule for {argument!r} asks for {unknown}, known names are {sorted(known)}"
             )
         return tuple(names)
+
+    def _needs_together(self, rule: Rule) -> tuple[str, ...]:
+        """The names that the rule for all arguments asks for: nothing is saved for it alone."""
+        names = self._needs(next(iter(self.rules)), rule)
+        saved = {n for needs in self.needs.values() for n in needs}
+        if self.broadcasts or self.variadic or not saved.issuperset(names):
+            raise TypeError(f"op {self.name!r}: `together` may ask only for what the rules of `vjp` ask for")
+        return names
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -181,6 +194,8 @@ def op(
     missing: str = "zeros",
     arithmetic: bool = True,
     label: str = "",
+    into: Callable[..., None] | None = None,
+    together: Rule | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare an op; see the module docstring.
 
@@ -199,6 +214,11 @@ def op(
         missing: what rules of a multi-output op get for an output that nothing used: ``"zeros"`` or ``"none"``.
         label: what errors, nodes and drawings call it, where no public name says so.
         arithmetic: False for ops that only move elements, which need no wider dtype for 2-byte floats.
+        into: for an op of one differentiable argument whose gradient is mostly zeros: ``into(node, g, total)`` adds
+            that gradient to an array in place, as the rule, which must make a new array, and an addition would.
+        together: a rule for arrays that gives the gradients of all arguments of ``vjp`` in one go, as a tuple, or None
+            where it cannot. It runs where all of them are wanted and nothing is recorded; the rules of ``vjp`` are its
+            reference.
 
     Returns the recorded function, with array-API keywords (``axis``, ``keepdims``).
     """
@@ -223,6 +243,8 @@ def op(
             missing=missing,
             arithmetic=arithmetic,
             label=label,
+            into=into,
+            together=together,
         )
         register_forward(op_name, forward)
         codegen.prepare(record)

@@ -1,4 +1,4 @@
-"""The source of the function and the node of an op, line by line; see ``codegen.py``."""
+"""The source of the function that runs and records an op, line by line; see ``codegen.py``."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def _meta(op: Op) -> list[str]:
     """Attributes, shapes and dtypes that some rule names."""
     named = {n for needs in op.needs.values() for n in needs}
     saved = set(saved_tensors(op))
-    return sorted(n for n in named if n not in saved and not _is_own_shape(op, n))
+    return sorted(n for n in named if n not in saved and not is_own_shape(op, n))
 
 
-def _is_own_shape(op: Op, name: str) -> bool:
+def is_own_shape(op: Op, name: str) -> bool:
     """Whether only the rule of ``x`` asks for ``x_shape``: where it runs there is an edge, which knows the shape."""
     parameter = name.removesuffix("_shape")
     return parameter != name and parameter in op.rules and parameter != op.variadic and _users(op, name) == [parameter]
@@ -355,95 +355,3 @@ def _meta_value(op: Op, name: str) -> str:
     if parameter in op.optional:
         return f"None if a_{parameter} is None else a_{parameter}.{what}"
     return f"a_{parameter}.{what}"
-
-
-def node_lines(op: Op) -> list[str]:
-    """The lines of the node's methods."""
-    release = ["def release(self):", *("    " + line for line in _release(op))] if saved_tensors(op) else []
-    return [*_run(op, taped=False), *_run(op, taped=True), *release]
-
-
-def _release(op: Op) -> list[str]:
-    saved = saved_tensors(op)
-    gone = [f"self.saved_{n}_version = GONE" for n in saved if n != op.variadic]
-    return [*(f"self.saved_{n} = FREED" for n in saved), *gone]
-
-
-def _run(op: Op, taped: bool) -> list[str]:
-    head = "run_taped(self, g, needed)" if taped else "run(self, g, needed, free=False)"
-    lines = [f"def {head}:", f"    xp = {'traced' if taped else 'self.device.xp'}"]
-    edges = ", ".join(f"*e_{p}" if p == op.variadic else f"e_{p}" for p in op.rules)
-    lines.append(f"    {edges}{',' if len(op.rules) == 1 else ''} = self.inputs")
-    if op.outputs:
-        if op.missing == "zeros":
-            lines.append(f"    g = fill_missing(self, g, {taped})")
-        if op.differentiable_outputs == 1:
-            lines.append("    g = g[0]")
-    results = []
-    for p in op.rules:
-        needs = op.needs[p]
-        if p == op.variadic:
-            lines.append(f"    r_{p} = (None,) * len(e_{p})")
-            lines.append(f"    if any(e is not None and (needed is None or e in needed) for e in e_{p}):")
-        else:
-            lines.append(f"    r_{p} = None")
-            lines.append(f"    if e_{p} is not None and (needed is None or e_{p} in needed):")
-        for n in needs:
-            lines += ["        " + line for line in _load_once(op, p, n, taped)]
-        call = ", ".join(["xp", "g", *needs])
-        lines.append(f"        r_{p} = rule_{p}({call})")
-        if op.broadcasts:
-            lines += [
-                f"        if e_{p}.shape != self.shape:",
-                f"            r_{p} = unbroadcast(xp, r_{p}, e_{p}.shape)",
-            ]
-        results.append(f"*r_{p}" if p == op.variadic else f"r_{p}")
-    if not taped and saved_tensors(op):
-        lines += ["    if free:", *("        " + line for line in _release(op))]
-    return [*lines, f"    return ({', '.join(results)}{',' if len(results) == 1 else ''})"]
-
-
-def _load_once(op: Op, rule: str, name: str, taped: bool) -> list[str]:
-    """Read a saved value back, unless an earlier rule that ran has done so (a hook may compute it again each time)."""
-    lines = _load(op, name, taped)
-    earlier = list(op.rules)[: list(op.rules).index(rule)]
-    readers = [p for p in earlier if name in op.needs[p] and p != op.variadic]
-    if not readers or len(lines) < 3:
-        return lines
-    return [f"if {' and '.join(f'r_{p} is None' for p in readers)}:", *("    " + line for line in lines)]
-
-
-def _load(op: Op, name: str, taped: bool) -> list[str]:
-    """Read a saved value back; saved tensors are checked for in-place changes since."""
-    if _is_own_shape(op, name):
-        return [f"{name} = e_{name.removesuffix('_shape')}.shape"]
-    if name not in saved_tensors(op):
-        return [f"{name} = self.saved_{name}"]
-    if name == op.variadic:
-        lines = [f"{name} = restored_all(self, {name!r}, {taped})"]
-        if taped:
-            edges = f"e_{name}" if name in op.rules else f"(None,) * len({name})"
-            lines += [
-                f"saved = zip({name}, {edges}, self.saved_{name}_version)",
-                f"{name} = tuple([rewrap(self, a, e, v) for a, e, v in saved])",
-            ]
-        return lines
-    # a value that was freed or packed has another version than the one it was saved at, too
-    lines = [
-        f"{name} = self.saved_{name}",
-        f"version = self.saved_{name}_version",
-        f"if {'version is not None and ' if name in op.optional else ''}version[0] != self.saved_{name}_at:",
-        f"    {name} = restored(self, {name!r}, {local_name(name)!r}, {taped})",
-    ]
-    if taped:
-        if name in op.parameters:
-            edge = f"e_{name}" if name in op.rules else "None"
-        elif op.outputs:
-            index = op.outputs.index(name)
-            differentiable = op.differentiable_outputs < 0 or index < op.differentiable_outputs
-            edge = f"output_slot(self, {index}, {name}.shape)" if differentiable else "None"
-        else:
-            edge = "self"
-        missing = f"None if {name} is None else " if name in op.optional else ""
-        lines.append(f"{name} = {missing}rewrap(self, {name}, {edge}, version)")
-    return lines

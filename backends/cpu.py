@@ -10,15 +10,17 @@ import numpy as np
 from chainrule.backends import (
     compiled,
     cpu_attention,
+    cpu_batch_norm,
+    cpu_contract,
     cpu_convolution,
     cpu_elementwise,
+    cpu_indexing,
     cpu_matmul,
     cpu_pooling,
     cpu_recurrent,
     cpu_rows,
     pool,
     runtime,
-    scatter,
     special,
 )
 from chainrule.backends.base import Backend
@@ -46,15 +48,18 @@ class NumpyBackend(Backend):
         cpu_convolution.register(self, lambda: not precise)
         cpu_pooling.register(self)
         cpu_matmul.register(self)
+        cpu_contract.register(self)
         cpu_recurrent.register(self)
         cpu_attention.register(self)
         cpu_rows.register(self)
+        cpu_batch_norm.register(self)
         special.register(self)
         cpu_elementwise.register(self)
+        cpu_indexing.register(self)
         compiled.register(self)
 
-    def asarray(self, obj: Any, dtype: Any = None) -> np.ndarray:
-        return np.asarray(obj, dtype)
+    # it wraps each 0-d result: no Python function around it
+    asarray: Any = staticmethod(np.asarray)
 
     def from_host(self, array: np.ndarray, index: int = 0) -> np.ndarray:
         return np.array(array)
@@ -70,7 +75,7 @@ class NumpyBackend(Backend):
         return bool(np.shares_memory(x, y))
 
     def scatter_add(self, array: Any, index: Any, values: Any) -> None:
-        scatter.scatter_add(array, index, values)
+        cpu_indexing.add_in_place(self.xp, array, index, values)
 
     def random_bits(self, key: int, stream: int, count: int) -> np.ndarray:
         return host_bits(key, stream, count)

@@ -2,9 +2,9 @@
 
 Images are logically (N, C, H, W). The kernels read any strides and write channels-last memory, where a row of
 ``KW * C`` neighbours is contiguous and a result block is a plain matrix. A block is about 1 MB of windows, which
-stays in a core's second-level cache from the copy to the product. 3x3 and 5x5 with many channels go through
-Winograd's algorithm (``cpu_winograd.py``), 5x5 with stride 2 too (``cpu_halving.py``), depthwise ones through banded
-matrices (``cpu_depthwise.py``). :func:`choose` says which when. Other dtypes run the declared forward.
+stays in a core's second-level cache from the copy to the product. Filters and layouts that have better ways are in
+``cpu_winograd.py``, ``cpu_halving.py``, ``cpu_depthwise.py`` and ``cpu_pointwise.py``; :func:`choose` says which when.
+Other dtypes run the declared forward.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import numpy as np
 
 from chainrule.backends import cpu_depthwise as depthwise
 from chainrule.backends import cpu_halving as halving
+from chainrule.backends import cpu_pointwise as pointwise
 from chainrule.backends import cpu_winograd as winograd
 from chainrule.backends.base import Backend, kernel
 from chainrule.backends.namespace import FORWARDS
-from chainrule.backends.pool import parallel, ranges, scratch
+from chainrule.backends.pool import ranges, scratch
 
 Array = np.ndarray
 Pair = tuple[int, int]
@@ -28,9 +29,6 @@ _as_strided = np.lib.stride_tricks.as_strided
 
 #: Bytes of windows in one block.
 _BLOCK = 1 << 20
-
-#: Products smaller than this run on the caller alone: waking a helper takes as long.
-_WORTH = 10_000_000
 
 #: Partial sums of a weight gradient: fixed, so that the result does not depend on the number of threads.
 _PARTIALS = 8
@@ -45,15 +43,6 @@ def _supported(x: Array, y: Array, bias: Array | None) -> bool:
         and x.size > 0
         and y.size > 0
     )
-
-
-def _for_all(function: Callable[[int], object], count: int, work: int) -> None:
-    """``parallel`` where there is enough work, else a loop."""
-    if work >= _WORTH:
-        parallel(function, count)
-    else:
-        for i in range(count):
-            function(i)
 
 
 def last(x: Array) -> Array:
@@ -160,7 +149,7 @@ def _correlate(x: Array, matrix: Array, bias: Array | None, windows: _Windows) -
         if bias is not None and not ones:
             np.add(target, bias, out=target)
 
-    _for_all(run, len(windows.blocks), out.size * windows.width)
+    pointwise.for_all(run, len(windows.blocks), out.size * windows.width)
     return out
 
 
@@ -204,7 +193,7 @@ def choose(
     | winograd  | 36 products of transformed tiles     | quick, stride 1, 3x3 from 16 or 5x5 from 48 channels    |
     | halved    | 2x2 pixels as one, then winograd     | quick, stride 2, 5x5 from 32 channels, even padding     |
     | planar    | windows as planes, pixels innermost  | fewer than 8 channels, result rows longer than windows' |
-    | rows      | windows as rows of a matrix          | else; for 1x1 the image itself is that matrix           |
+    | rows      | windows as rows of a matrix          | else; for 1x1 the image is that matrix or its transpose |
 
     Args:
         quick: whether Winograd's algorithm may be used: float32, and ``cpu.precise`` is False.
@@ -234,6 +223,7 @@ def _parts(channels: int, filters: int, groups: int) -> list[tuple[slice, slice]
 
 
 def conv2d(
+    xp: Any,
     x: Array,
     weight: Array,
     bias: Array | None,
@@ -245,13 +235,15 @@ def conv2d(
 ) -> Array:
     """Images x (N, C, H, W) with filters (K, C / groups, KH, KW): (N, K, OH, OW) in channels-last memory.
 
-    A depthwise convolution keeps the memory order of the images.
+    A depthwise convolution keeps the memory order of the images, and so does 1x1.
     """
     how = choose(x.shape, weight.shape, stride, padding, dilation, groups, quick)
+    if how == "rows" and pointwise.pays(weight.shape, stride, padding, x):
+        return pointwise.forward(x, weight, bias)
     image = last(x)
     if how == "depthwise":
-        sizes = [_out_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
-        return depthwise.forward(x, weight, bias, (sizes[0], sizes[1]), stride, padding, dilation)
+        size = tuple(_out_size(x.shape[2 + i], weight.shape[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1))
+        return xp.depthwise(x, weight, bias, out=size, stride=stride, padding=padding, dilation=dilation)
     if how == "each":
         pieces = [
             winograd.forward(
@@ -274,6 +266,7 @@ def conv2d(
 
 
 def conv2d_input(
+    xp: Any,
     g: Array,
     weight: Array,
     x_size: tuple[int, ...],
@@ -290,13 +283,13 @@ def conv2d_input(
     (kh, kw), (ph, pw) = weight.shape[2:], padding
     how = choose(x_size, weight.shape, stride, padding, dilation, groups, quick)
     if how == "depthwise":
-        return depthwise.input_gradient(g, weight, (x_size[2], x_size[3]), stride, padding, dilation)
+        return xp.depthwise_input(g, weight, size=x_size[2:], stride=stride, padding=padding, dilation=dilation)
     if how == "halved":
         return halving.input_gradient(last(g), weight, (x_size[2], x_size[3]), padding).transpose(0, 3, 1, 2)
     turned = _turned(weight, groups)
     border = (dilation[0] * (kh - 1) - ph, dilation[1] * (kw - 1) - pw)
     if stride == (1, 1) and min(border) >= 0:
-        return conv2d(g, turned, None, (1, 1), border, dilation, groups, quick)
+        return conv2d(xp, g, turned, None, (1, 1), border, dilation, groups, quick)
     if dilation != (1, 1) or stride == (1, 1):
         return None
     # Row u of the bordered image is s * q + a: of all kernel rows only a, a + s, a + 2s, .. meet it.
@@ -314,13 +307,14 @@ def conv2d_input(
             if q1 <= q0 or r1 <= r0:
                 continue
             turned, border = _turned(taps, groups), (taps.shape[2] - 1, taps.shape[3] - 1)
-            part = conv2d(g, turned, None, (1, 1), border, (1, 1), groups, quick)
+            part = conv2d(xp, g, turned, None, (1, 1), border, (1, 1), groups, quick)
             top, left = sh * q0 + a - ph, sw * r0 + b - pw
             out[:, top : top + sh * (q1 - q0) : sh, left : left + sw * (r1 - r0) : sw] = last(part)[:, q0:q1, r0:r1]
     return out.transpose(0, 3, 1, 2)
 
 
 def conv2d_weight(
+    xp: Any,
     x: Array,
     g: Array,
     weight_size: tuple[int, ...],
@@ -332,13 +326,13 @@ def conv2d_weight(
 ) -> Array:
     """The gradient for the filters from images x (N, C, H, W) and g (N, K, OH, OW): (K, C / groups, KH, KW)."""
     k, c, kh, kw = weight_size
-    sizes = [_out_size(x.shape[2 + i], weight_size[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1)]
-    if g.shape[2:] != tuple(sizes):
-        raise ValueError(f"conv2d_weight: argument 'y' must have height and width {tuple(sizes)}, got {g.shape[2:]}")
+    sizes = tuple(_out_size(x.shape[2 + i], weight_size[2 + i], stride[i], padding[i], dilation[i]) for i in (0, 1))
+    if g.shape[2:] != sizes:
+        raise ValueError(f"conv2d_weight: argument 'y' must have height and width {sizes}, got {g.shape[2:]}")
     how = choose(x.shape, weight_size, stride, padding, dilation, groups, quick)
     image, y = last(x), last(g)
     if how == "depthwise":
-        return depthwise.weight_gradient(x, g, (kh, kw), stride, padding, dilation)
+        return xp.depthwise_weight(x, g, kernel=(kh, kw), stride=stride, padding=padding, dilation=dilation)
     if how == "halved":
         return halving.weight_gradient(image, y, padding)
     if how in ("each", "winograd"):
@@ -348,6 +342,8 @@ def conv2d_weight(
         ]
         whole = pieces[0] if groups == 1 else np.concatenate(pieces, axis=3)
         return np.ascontiguousarray(whole.transpose(3, 2, 0, 1))
+    if how == "rows" and pointwise.pays(weight_size, stride, padding, x, g):
+        return pointwise.weight_gradient(x, g)
     windows = _Windows(image, (kh, kw), stride, padding, dilation, groups, how == "planar")
     parts = ranges(len(windows.blocks), _PARTIALS)
     shape = (windows.width, k) if groups == 1 else (groups, windows.width, k // groups)
@@ -381,10 +377,8 @@ def conv2d_weight(
                     np.matmul(a.T, b, out=product)
                     sums[part] += product
 
-    _for_all(run, len(parts), g.size * windows.width)
-    total = sums[0]
-    for part in range(1, len(parts)):
-        total += sums[part]
+    pointwise.for_all(run, len(parts), g.size * windows.width)
+    total = np.add.reduce(sums, 0)
     if groups > 1:
         total = total.reshape(groups, kh, kw, c, k // groups).transpose(0, 4, 3, 1, 2)
         return np.ascontiguousarray(total.reshape(k, c, kh, kw))
@@ -394,6 +388,10 @@ def conv2d_weight(
 def register(backend: Backend, quick: Callable[[], bool]) -> None:
     """Make these the kernels of ``backend``; ``quick`` says whether Winograd's algorithm may be used."""
     xp = backend.xp
+    depthwise.register(backend)
+
+    def quickly(x: Array) -> bool:
+        return quick() and x.dtype == np.float32
 
     @kernel("conv2d", backend)
     def forward(
@@ -407,7 +405,7 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
         groups: int = 1,
     ) -> Any:
         if _supported(x, weight, bias) and _fits(x.shape, weight.shape, stride, padding, dilation, groups):
-            return conv2d(x, weight, bias, stride, padding, dilation, groups, quick() and x.dtype == np.float32)
+            return conv2d(xp, x, weight, bias, stride, padding, dilation, groups, quickly(x))
         return FORWARDS["conv2d"](xp, x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
     @kernel("conv2d_input", backend)
@@ -415,7 +413,7 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
         x: Array, weight: Array, *, x_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Any:
         if _supported(x, weight, None):
-            out = conv2d_input(x, weight, x_size, stride, padding, dilation, groups, quick() and x.dtype == np.float32)
+            out = conv2d_input(xp, x, weight, x_size, stride, padding, dilation, groups, quickly(x))
             if out is not None:
                 return out
         return FORWARDS["conv2d_input"](
@@ -427,9 +425,7 @@ def register(backend: Backend, quick: Callable[[], bool]) -> None:
         x: Array, y: Array, *, weight_size: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
     ) -> Any:
         if _supported(x, y, None) and _fits(x.shape, weight_size, stride, padding, dilation, groups):
-            return conv2d_weight(
-                x, y, weight_size, stride, padding, dilation, groups, quick() and x.dtype == np.float32
-            )
+            return conv2d_weight(xp, x, y, weight_size, stride, padding, dilation, groups, quickly(x))
         return FORWARDS["conv2d_weight"](
             xp, x, y, weight_size=weight_size, stride=stride, padding=padding, dilation=dilation, groups=groups
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from chainrule.backends.base import Backend
 from chainrule.backends.pool import parallel, ranges, scratch
 
 Array = np.ndarray
@@ -162,13 +163,13 @@ def _correlate(rows: _Rows, weight: Array, bias: Array | None = None) -> Array:
 
 
 def forward(
-    x: Array, weight: Array, bias: Array | None, out: Pair, stride: Pair, padding: Pair, dilation: Pair
+    x: Array, weight: Array, bias: Array | None, *, out: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Array:
     """x (N, C, H, W) with one filter for each channel, (C, 1, KH, KW), and a bias (C): (N, C, *out)."""
     return _correlate(_Rows(x, weight.shape[2:], out, stride, padding, dilation), weight[:, 0], bias)
 
 
-def input_gradient(g: Array, weight: Array, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+def input_gradient(g: Array, weight: Array, *, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
     """The gradient for images of height and width ``size`` from g (N, C, OH, OW)."""
     kernel = weight.shape[2:]
     border = (dilation[0] * (kernel[0] - 1) - padding[0], dilation[1] * (kernel[1] - 1) - padding[1])
@@ -176,7 +177,7 @@ def input_gradient(g: Array, weight: Array, size: Pair, stride: Pair, padding: P
     return _correlate(rows, weight[:, 0, ::-1, ::-1])
 
 
-def weight_gradient(x: Array, g: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+def weight_gradient(x: Array, g: Array, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
     """The gradient for the filters, (C, 1, KH, KW), from x (N, C, H, W) and g (N, C, OH, OW)."""
     c, (oh, ow) = x.shape[1], g.shape[2:]
     rows = _Rows(x, kernel, (oh, ow), stride, padding, dilation)
@@ -204,3 +205,10 @@ def weight_gradient(x: Array, g: Array, kernel: Pair, stride: Pair, padding: Pai
         total += sums[part]
     filters: Array = np.add.reduce(_diagonals(total, rows), 3)
     return filters[:, None]
+
+
+def register(backend: Backend) -> None:
+    """Make these the kernels of ``backend``; they are no ops, but what its convolution kernels call."""
+    backend.xp.depthwise = forward
+    backend.xp.depthwise_input = input_gradient
+    backend.xp.depthwise_weight = weight_gradient

@@ -13,10 +13,16 @@ from chainrule.backends.pool import parallel, ranges
 
 Array = np.ndarray
 
-#: Multiplications from which on a product is split (20 MFLOP), and those of one piece.
+#: Multiplications from which on a product is split (20 MFLOP).
 _WORTH = 10_000_000
-_PIECE = 5_000_000
+#: Multiplications from which on it is cut into 4, 8 and 16 pieces. OpenBLAS packs the operand that all pieces share once
+#: for each of them: 16 pieces of 1024x1024x1024 take 15 % longer than 4.
+_MORE = (20_000_000, 400_000_000, 4_000_000_000)
+#: Pieces of a batch, and of a sum, and their multiplications.
 _MOST = 16
+_PIECE = 5_000_000
+#: Fewer pieces of a batch than this do not keep the threads busy to the end.
+_LEAST = 4
 
 _matmul = np.matmul
 
@@ -37,9 +43,9 @@ def matmul(x: Array, y: Array, /) -> Array:
 def _product(x: Array, y: Array) -> Array:
     """(M, K) @ (K, N) by rows or columns of the result; by K where the result is small."""
     (m, k), n = x.shape, y.shape[1]
-    pieces = min(_MOST, m * n * k // _PIECE)
+    work = m * n * k
     if k >= 8 * max(m, n) and m * n <= 1 << 16:
-        parts = ranges(k, min(pieces, 8), 16)
+        parts = ranges(k, min(work // _PIECE, 8), 16)
         sums = np.empty((len(parts), m, n), dtype=x.dtype)
 
         def by_terms(i: int) -> None:
@@ -49,6 +55,7 @@ def _product(x: Array, y: Array) -> Array:
         parallel(by_terms, len(parts))
         return np.add.reduce(sums, 0)
     out = np.empty((m, n), dtype=x.dtype)
+    pieces = 2 << sum(work >= least for least in _MORE)
     if m >= n:
         parts = ranges(m, pieces, 16)
 
@@ -69,20 +76,33 @@ def _product(x: Array, y: Array) -> Array:
 
 
 def _batched(x: Array, y: Array) -> Array:
-    """(..., M, K) @ (..., K, N): the first dimension of the result is split."""
+    """(..., M, K) @ (..., K, N)."""
     shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    x_split, y_split = (a.ndim == len(shape) + 2 and a.shape[0] > 1 for a in (x, y))
-    if shape[0] < 2 or not x.size:
-        return _matmul(x, y)
     out = np.empty((*shape, x.shape[-2], y.shape[-1]), dtype=x.dtype)
-    parts = ranges(shape[0], _MOST)
+    x, y = (a if a.shape[:-2] == shape else np.broadcast_to(a, (*shape, *a.shape[-2:])) for a in (x, y))
+    batched_into(x, y, out)
+    return out
+
+
+def batched_into(x: Array, y: Array, out: Array) -> None:
+    """``out[...] = x @ y`` where all three have the same leading dimensions, of which there is one at least.
+
+    The longest leading dimension is split for the threads, and where that is short, the rows of the matrices too.
+    """
+    lead = x.shape[:-2]
+    axis = lead.index(max(lead))
+    batches = ranges(lead[axis], _MOST)
+    rows = ranges(x.shape[-2], -(-_LEAST // max(len(batches), 1)), 16)
+    before = (slice(None),) * axis
+    after = (slice(None),) * (len(lead) - axis - 1)
+    items = [(batch, part) for batch in batches for part in rows]
 
     def run(i: int) -> None:
-        a, b = parts[i]
-        _matmul(x[a:b] if x_split else x, y[a:b] if y_split else y, out=out[a:b])
+        batch, part = (slice(*bounds) for bounds in items[i])
+        of_x = (*before, batch, *after, part)
+        _matmul(x[of_x], y[(*before, batch)], out=out[of_x])
 
-    parallel(run, len(parts))
-    return out
+    parallel(run, len(items))
 
 
 def register(backend: Backend) -> None:

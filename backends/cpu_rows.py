@@ -1,4 +1,4 @@
-"""Kernels of the NumPy backend that work along rows: cross-entropy and normalisation.
+"""Kernels of the NumPy backend that work along rows: cross-entropy and layer normalisation.
 
 Rows are taken in blocks that stay in the cache from the first pass to the last, shared by the threads. Sums along rows
 are products with ones, which BLAS adds up at the speed of memory. Other layouts, dtypes and small arrays run the
@@ -17,9 +17,10 @@ from chainrule.backends.pool import parallel, ranges, scratch
 
 Array = np.ndarray
 
-#: Elements from which on the kernels are used, those of one block, and the shortest row that pays.
+#: Elements from which on the kernels are used, those of one block (in shorter calls threads wait for the interpreter
+#: lock), and the shortest row that pays.
 _WORTH = 1 << 15
-_BLOCK = 1 << 18
+_BLOCK = 1 << 19
 _SHORTEST = 16
 
 
@@ -126,32 +127,51 @@ def standardise_back(g: Array, x: Array, z: Array, eps: float) -> Array:
     return out
 
 
-def batch_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
-    """Channels of x (N, C, L), whose planes are contiguous, brought to mean 0 and variance 1; with their statistics.
-
-    Channels do not depend on each other, so that threads share them.
-    """
-    n, c, length = x.shape
+def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -> Array:
+    """The rows of a matrix brought to mean 0 and variance 1, then scaled and shifted."""
     out = np.empty(x.shape, dtype=x.dtype)
-    mean, var = np.empty(c, dtype=x.dtype), np.empty(c, dtype=x.dtype)
-    ones = np.ones(length, dtype=x.dtype)
-    blocks = _blocks(c, n * length)
+    ones = np.ones(x.shape[1], dtype=x.dtype)
+    blocks = _blocks(*x.shape)
 
     def run(block: int) -> None:
         a, b = blocks[block]
-        target = out[:, a:b]
-        np.divide(np.add.reduce(np.matmul(x[:, a:b], ones), 0), n * length, out=mean[a:b])
-        np.subtract(x[:, a:b], mean[a:b, None], out=target)
-        np.divide(np.add.reduce(np.vecdot(target, target), 0), n * length, out=var[a:b])
-        scale = 1 / np.sqrt(var[a:b] + np.asarray(eps, dtype=x.dtype))
+        target = out[a:b]
+        np.multiply(target, _centred(x[a:b], ones, eps, target), out=target)
         if weight is not None:
-            scale *= weight[a:b]
-        np.multiply(target, scale[:, None], out=target)
+            np.multiply(target, weight, out=target)
         if bias is not None:
-            np.add(target, bias[a:b, None], out=target)
+            np.add(target, bias, out=target)
 
     parallel(run, len(blocks))
-    return out, mean, var
+    return out
+
+
+def layer_norm_back(g: Array, x: Array, weight: Array | None, eps: float, out: Array) -> tuple[Array, Array]:
+    """The gradient of :func:`layer_norm` for x, into ``out``, and those for weight and bias, which it returns."""
+    rows, length = x.shape
+    blocks = _blocks(rows, length)
+    ones, column = np.ones(length, dtype=x.dtype), np.ones(blocks[0][1], dtype=x.dtype)
+    sums = np.empty((2, len(blocks), length))
+
+    def run(block: int) -> None:
+        a, b = blocks[block]
+        target, gradient, z = out[a:b], g[a:b], scratch("standardised", (b - a, length), x.dtype)
+        slope = _centred(x[a:b], ones, eps, z)
+        np.multiply(z, slope, out=z)
+        np.multiply(gradient, z, out=target)
+        sums[0, block] = np.matmul(column[: b - a], target)
+        sums[1, block] = np.matmul(column[: b - a], gradient)
+        if weight is not None:
+            gradient = np.multiply(gradient, weight, out=target)
+        mean = np.matmul(gradient, ones) / length
+        np.multiply(z, (np.vecdot(gradient, z) / length)[:, None], out=z)
+        np.subtract(gradient, z, out=target)
+        np.subtract(target, mean[:, None], out=target)
+        np.multiply(target, slope, out=target)
+
+    parallel(run, len(blocks))
+    of_weight, of_bias = np.add.reduce(sums, 1)
+    return of_weight.astype(x.dtype), of_bias.astype(x.dtype)
 
 
 def _last(x: Array, axis: tuple[int, ...]) -> int:
@@ -163,6 +183,14 @@ def _last(x: Array, axis: tuple[int, ...]) -> int:
     for size in x.shape[first:]:
         length *= size
     return length
+
+
+def _same_dtype(x: Array, *others: Array | None) -> bool:
+    return all(a is None or a.dtype == x.dtype for a in others)
+
+
+def _flat(v: Array | None) -> Array | None:
+    return None if v is None else v.reshape(-1)
 
 
 def register(backend: Backend) -> None:
@@ -196,10 +224,29 @@ def register(backend: Backend) -> None:
             return FORWARDS["standardise_back"](xp, x, y, z, axis=axis, eps=eps)
         return standardise_back(rows[0], rows[1], rows[2], eps).reshape(y.shape)
 
-    @kernel("batch_norm", backend)
-    def over_the_batch(x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5) -> Any:
-        plain = all(v is None or v.dtype == x.dtype for v in (weight, bias))
-        if not plain or x.ndim < 3 or not x.size or _rows_of(x, x.size // (x.shape[0] * x.shape[1])) is None:
-            return FORWARDS["batch_norm"](xp, x, weight, bias, eps=eps)
-        out, mean, var = batch_norm(x.reshape(*x.shape[:2], -1), weight, bias, eps)
-        return out.reshape(x.shape), mean, var
+    @kernel("layer_norm", backend)
+    def scaled(
+        x: Array,
+        weight: Array | None = None,
+        bias: Array | None = None,
+        *,
+        axis: tuple[int, ...] = (-1,),
+        eps: float = 1e-5,
+    ) -> Any:
+        rows = _rows_of(x, _last(x, axis)) if _same_dtype(x, weight, bias) else None
+        if rows is None:
+            return FORWARDS["layer_norm"](xp, x, weight, bias, axis=axis, eps=eps)
+        return layer_norm(rows, _flat(weight), _flat(bias), eps).reshape(x.shape)
+
+    @kernel("layer_norm_back", backend)
+    def scaled_back(
+        x: Array, y: Array, weight: Array | None = None, *, axis: tuple[int, ...] = (-1,), eps: float = 1e-5
+    ) -> Any:
+        length = _last(y, axis)
+        slopes, rows = [_rows_of(a, length) if _same_dtype(a, x, y, weight) else None for a in (x, y)]
+        if slopes is None or rows is None:
+            return FORWARDS["layer_norm_back"](xp, x, y, weight, axis=axis, eps=eps)
+        out = np.empty(y.shape, dtype=y.dtype)  # not a view: it can become a ``.grad`` as it is
+        of_weight, of_bias = layer_norm_back(slopes, rows, _flat(weight), eps, out.reshape(rows.shape))
+        shape = y.shape[y.ndim - len(axis) :]
+        return out, of_weight.reshape(shape), of_bias.reshape(shape)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends import cpu_elementwise
+from chainrule.backends import cpu_elementwise, layout
 
 #: elements from which on a sum is worth a closer look
 _LONG = 1 << 16
@@ -113,6 +113,7 @@ SHORTCUTS: dict[str, Any] = {
     "mean": _mean,
     "max": _max,
     "min": _min,
+    "ascontiguousarray": layout.contiguous,
     "reshape": _reshape,
     "permute_dims": _permute_dims,
     "matrix_transpose": _matrix_transpose,

@@ -12,6 +12,9 @@ _FEW = 512
 #: Rows from this length on are added up as rows in a table much larger than them.
 _WIDE = 8
 
+#: The dtypes that SciPy's sparse products are compiled for; others are added up in a wider one.
+NATIVE = "fdFDilqILQ"
+
 
 def scatter_add(array: np.ndarray, index: Any, values: Any) -> None:
     """``array[index] += values`` in place, where an element that the index names twice gets both values.
@@ -27,6 +30,8 @@ def scatter_add(array: np.ndarray, index: Any, values: Any) -> None:
         if values.dtype != array.dtype:
             values = values.astype(array.dtype)
     items = index if isinstance(index, tuple) else (index,)
+    if len(items) > 1 and items[-1] is Ellipsis:
+        items = items[:-1]
     if not any(isinstance(i, (list, np.ndarray)) and np.asarray(i).dtype.kind != "b" for i in items):
         array[index] += values  # slices, numbers and masks name every element once
         return
@@ -39,11 +44,11 @@ def scatter_add(array: np.ndarray, index: Any, values: Any) -> None:
         return
     block = np.broadcast_to(values, rows.shape + array.shape[len(items) :]).reshape(rows.size, width)
     if most:
-        array += _sum_rows(rows.ravel(), block, array.size // width).reshape(array.shape)
+        array += sum_rows(rows.ravel(), block, array.size // width).reshape(array.shape)
     else:  # a few rows of a large table
         named, numbers = np.unique(rows.ravel(), return_inverse=True)
         where = np.unravel_index(named, array.shape[: len(items)])
-        array[where] += _sum_rows(numbers, block, named.size).reshape(named.size, *array.shape[len(items) :])
+        array[where] += sum_rows(numbers, block, named.size).reshape(named.size, *array.shape[len(items) :])
 
 
 def _add_at(array: np.ndarray, index: Any, values: np.ndarray) -> None:
@@ -76,7 +81,7 @@ def _rows(array: np.ndarray, items: tuple[Any, ...]) -> np.ndarray | None:
     return flat
 
 
-def _sum_rows(rows: np.ndarray, block: np.ndarray, count: int) -> np.ndarray:
+def sum_rows(rows: np.ndarray, block: np.ndarray, count: int) -> np.ndarray:
     """Sum the rows of ``block`` by number: the product of a sparse 0-1 matrix with it.
 
     In SciPy's CSC format that matrix needs no preparation, and the product is a C loop of row additions
@@ -84,9 +89,10 @@ def _sum_rows(rows: np.ndarray, block: np.ndarray, count: int) -> np.ndarray:
     """
     from scipy.sparse import csc_matrix
 
-    native = block.dtype.char in "fdFDilqILQ"
-    ones = np.ones(rows.size, block.dtype if native else np.float32)
+    native = block.dtype.char in NATIVE
+    wide = block.dtype if native else np.dtype(np.int64 if block.dtype.kind in "iu" else np.float32)
+    ones = np.ones(rows.size, wide)
     kind = np.int32 if max(count, rows.size) < 2**31 else np.int64
     matrix = csc_matrix((ones, rows.astype(kind), np.arange(rows.size + 1, dtype=kind)), shape=(count, rows.size))
-    total: np.ndarray = matrix @ (block if native else block.astype(np.float32))
+    total: np.ndarray = matrix @ (block if native else block.astype(wide))
     return total if native else total.astype(block.dtype)

@@ -40,7 +40,8 @@ def machine_info() -> dict[str, Any]:
         "blas": runtime.blas_in_force(),
         "chainrule": __version__,
         "commit": git_commit(),
-        "torch": torch_version(),
+        "torch": installed_version("torch"),
+        "numba": installed_version("numba"),
         "gpu": None if "cuda" in missing else {**backends.backend_for("cuda").describe(), "driver": gpu_driver()},
         "gpu_missing": missing.get("cuda"),
     }
@@ -95,13 +96,18 @@ def git_commit() -> str | None:
     return f"{commit}+" if changed else commit
 
 
-def torch_version() -> str | None:
-    """PyTorch's version where it is installed, without importing it."""
-    if importlib.util.find_spec("torch") is None:
+def installed_version(package: str) -> str | None:
+    """The version of a package where it is installed, without importing it.
+
+    Example:
+        >>> installed_version("no_such_package") is None
+        True
+    """
+    if importlib.util.find_spec(package) is None:
         return None
     from importlib.metadata import version
 
-    return version("torch")
+    return version(package)
 
 
 def gpu_driver() -> str | None:

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+#: JAX has programs of its own; the others share the names of PyTorch
+ROWS = {"jax": "peer_rows_jax"}
 #: the losses of so many steps are compared before anything is timed
 COMPARED = 3
 
@@ -25,15 +27,21 @@ class Worker:
     """The rows under one library.
 
     Args:
-        library: ``"chainrule"`` or ``"torch"``.
+        library: ``"chainrule"``, ``"torch"`` or ``"jax"``.
         threads: how many it may use.
         quick: at sizes for a smoke test.
     """
 
     def __init__(self, library: str, threads: int, quick: bool) -> None:
+        if library == "jax":  # these are read when it starts, and it has no function for the number of threads
+            os.environ["JAX_PLATFORMS"] = "cpu"
+            # The size of XLA's thread pool. What is often written into XLA_FLAGS does nothing here: the flag
+            # --xla_cpu_multi_thread_eigen=false and the word intra_op_parallelism_threads=1 leave all cores at work.
+            os.environ["NPROC"] = str(threads)
         self.lib: Any = importlib.import_module(library)
-        self.lib.set_num_threads(threads)
-        self.rows = {row.name: row for row in _rows_module().rows()}
+        if library != "jax":
+            self.lib.set_num_threads(threads)
+        self.rows = {row.name: row for row in _rows_module(ROWS.get(library, "peer_rows")).rows()}
         self.quick = quick
         self.step: Callable[[], Any] | None = None
         self.calls = 1
@@ -42,10 +50,22 @@ class Worker:
         """The library with its version."""
         return f"{self.lib.__name__} {self.lib.__version__}"
 
+    def names(self) -> list[str]:
+        """The rows that this library has."""
+        return list(self.rows)
+
+    def _row(self, name: str) -> Any:
+        if name not in self.rows:
+            raise ValueError(f"{self.lib.__name__} has no row {name!r}; it has {', '.join(self.rows)}")
+        return self.rows[name]
+
     def build(self, name: str) -> list[float]:
-        """Set a row up and give the losses of its first steps."""
+        """Set a row up and give the losses of its first steps.
+
+        Raises ValueError for a row that this library lacks.
+        """
         self.step = None  # frees the row before
-        self.step = self.rows[name].build(self.lib, self.quick)
+        self.step = self._row(name).build(self.lib, self.quick)
         self.calls = 1
         return [self.step().item() for _ in range(COMPARED)]
 
@@ -70,7 +90,7 @@ class Worker:
 
         None where the system does not tell the peak of a span of time.
         """
-        step = self.rows[name].build(self.lib, self.quick)
+        step = self._row(name).build(self.lib, self.quick)
         before = _status("VmRSS")
         step()
         try:
@@ -83,11 +103,11 @@ class Worker:
         return None if before is None or peak is None else (peak - before) / 1024
 
 
-def _rows_module() -> Any:
-    """``peer_rows.py`` next to this file, not as a part of the package."""
-    spec = importlib.util.spec_from_file_location("peer_rows", Path(__file__).with_name("peer_rows.py"))
+def _rows_module(name: str) -> Any:
+    """A file next to this one, not as a part of the package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
-    sys.modules["peer_rows"] = module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

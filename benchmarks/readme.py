@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,28 +15,38 @@ from typing import Any
 from chainrule.benchmarks.report import format_time, markdown
 
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
+RESULTS = Path("benchmarks/results/peers.json")
+_HEADERS = ("a step of", "chainrule[fast]", "chainrule", "PyTorch eager", "ratio [fast]", "ratio")
 
 
 def speed_table(data: dict[str, Any]) -> str:
-    """The rows of an overhead run that have PyTorch beside them, and the machine they ran on, as Markdown.
+    """The rows of a peer run as Markdown, with the machine they ran on.
 
     Example:
-        >>> row = {"row": "a step", "value": 1e-3, "other": 2e-3, "ratio": 0.5, "against": "torch"}
+        >>> seconds = {"chainrule[fast]": [1e-3], "chainrule": [3e-3], "torch": [2e-3]}
+        >>> row = {"what": "XOR", "seconds": seconds, "ratios": {"chainrule[fast]": [0.5], "chainrule": [1.5]}}
         >>> machine = {"cpu": "a CPU", "cores": 2, "date": "2026-11-21", "torch": "2.13.0"}
-        >>> print(speed_table({"rows": [row], "machine": machine, "settings": {"torch_threads": 2}}).splitlines()[2])
-        | a step | 1 ms | 2 ms | 0.50 |
+        >>> means = {"chainrule[fast]": 0.5, "chainrule": 1.5}
+        >>> data = {"rows": [row], "machine": machine, "settings": {"threads": 2}, "geometric_means": means}
+        >>> print(speed_table(data).splitlines()[2])
+        | XOR | 1 ms | 3 ms | 2 ms | 0.50 | 1.50 |
     """
-    rows = [r for r in data["rows"] if r["against"] == "torch" and r["ratio"] is not None]
-    lines = [[r["row"], format_time(r["value"]), format_time(r["other"]), f"{r['ratio']:.2f}"] for r in rows]
-    machine, threads = data["machine"], data["settings"]["torch_threads"]
+    ours = ("chainrule[fast]", "chainrule")
+    lines = []
+    for row in data["rows"]:
+        times = [format_time(statistics.median(row["seconds"][name])) for name in (*ours, "torch")]
+        lines.append([row["what"], *times, *(f"{statistics.median(row['ratios'][name]):.2f}" for name in ours)])
+    means = [f"{data['geometric_means'][name]:.2f}" for name in ours]
+    lines.append(["**geometric mean**", "", "", "", *(f"**{mean}**" for mean in means)])
+    machine, threads = data["machine"], data["settings"]["threads"]
     where = (
-        "`add` and `mul` are one recorded operation on 4 float32 elements, its backward with one or two operands that "
-        "require grad. "
-        f"Medians on {machine['cpu']}, {machine['cores']} cores, {str(machine['date'])[:10]}: chainrule on NumPy, "
-        f"PyTorch {machine['torch']} eager with {threads} threads, interleaved in one run; the ratio is the median of "
-        f"the rounds' ratios (below 1: chainrule is faster). `python -m chainrule.benchmarks.overhead` repeats it."
+        f"Medians on {machine['cpu']}, {machine['cores']:g} cores, {str(machine['date'])[:10]}, float32, PyTorch "
+        f"{machine['torch']} eager, {threads} threads each, interleaved in one run; the ratio is the median of the "
+        f"rounds' ratios (below 1: chainrule is faster). `[fast]` is the extra with compiled kernels (Numba). "
+        f"`python -m chainrule.benchmarks.peers` repeats it; "
+        f"[benchmarks/results/peers.md](benchmarks/results/peers.md) has spreads and memory."
     )
-    return markdown(["work", "chainrule", "PyTorch eager", "ratio"], lines).rstrip() + "\n\n" + where
+    return markdown(_HEADERS, lines).rstrip() + "\n\n" + where
 
 
 def with_table(readme: str, table: str) -> str:
@@ -50,7 +61,7 @@ def with_table(readme: str, table: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Rewrite the table in place."""
     parser = argparse.ArgumentParser(prog="python -m chainrule.benchmarks.readme", description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/overhead.json"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     options = parser.parse_args(arguments)
     table = speed_table(json.loads(options.results.read_text()))

@@ -10,8 +10,8 @@ from chainrule.autograd.modes import enable_grad
 from chainrule.autograd.node import HookDict, Leaf, RemovableHandle
 from chainrule.autograd.runtime import bump
 from chainrule.autograd.tensor import Tensor
+from chainrule.optim import fused, hooks, updating
 from chainrule.optim import groups as grouping
-from chainrule.optim import hooks, updating
 from chainrule.optim import plan as planning
 from chainrule.optim import state as saving
 from chainrule.optim.hooks import register_optimizer_step_post_hook as register_optimizer_step_post_hook
@@ -169,6 +169,14 @@ class Optimizer:
             if plan is None or not plan.fits(params):
                 plan = self._plans[index] = planning.make(self, plan, params, grads, group)
             chunks = plan.chunks
+            if plan.fused is None:
+                plan.fused = fused.suits(self, chunks, group)
+            if plan.fused:
+                left = fused.advance(self, chunks, grads, settings)
+                plan.fused = len(left) < len(chunks)
+                if left:
+                    updating.advance(self, left, grads, settings)
+                continue
             if not (group.get("weight_decay") or group.get("maximize")):
                 chunks = plan.others
                 for i, p, state, xp in plan.plain:

@@ -46,7 +46,7 @@ class Chunk:
     these: one tensor of a formula that is not elementwise, and has to be converted first.
     """
 
-    __slots__ = ("bounds", "device", "dtype", "flat", "large", "params", "places", "plain", "size", "state")
+    __slots__ = ("bounds", "device", "dtype", "flat", "large", "params", "places", "plain", "rows", "size", "state")
 
     def __init__(self, params: list[Tensor], slots: list[Slot], places: list[int], elementwise: bool) -> None:
         first = params[0]._data
@@ -77,6 +77,7 @@ class Chunk:
                 # arithmetic on 0-d arrays gives scalars, which nothing can be done to in place
                 self.state[name] = value if value.ndim else value.reshape(1)
         self.state["step"] = slots[0].step
+        self.rows: Any = None  # kept by `fused`
 
     def slots(self) -> list[Slot]:
         """The state of each parameter; arrays as views of the chunk's."""
@@ -128,6 +129,8 @@ class Plan:
         self.others = [c for c in chunks if not c.plain]
         self.chunks = chunks
         self.changes = changes
+        #: whether compiled loops do the steps; found out at the first one
+        self.fused: bool | None = None
 
     def fits(self, params: list[Tensor]) -> bool:
         """Whether these are the parameters it was made for, where they were and of the dtype they had."""

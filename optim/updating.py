@@ -63,12 +63,8 @@ def _decays_apart(optimizer: Optimizer, group: Group) -> bool:
     return bool(group.get("decoupled_weight_decay", optimizer.decoupled_decay))
 
 
-def _change(optimizer: Optimizer, chunk: Chunk, p: Any, g: Any, state: dict[str, Any], group: Group) -> None:
-    """The whole step on ``p``, an array or a part of one: maximize, weight decay, the formula."""
-    xp, dtype, stored = chunk.device.xp, chunk.dtype, p
-    converted = p.dtype != dtype
-    if converted:
-        p, g = xp.astype(p, dtype), xp.astype(g, dtype)
+def apply(optimizer: Optimizer, xp: Any, p: Any, g: Any, state: dict[str, Any], group: Group) -> None:
+    """The whole step on ``p``, an array or a symbol: maximize, weight decay, the formula."""
     if group.get("maximize"):
         g = -g
     decay = _decay(optimizer, group)
@@ -79,6 +75,15 @@ def _change(optimizer: Optimizer, chunk: Chunk, p: Any, g: Any, state: dict[str,
             g = g + p * decay
     given = None if optimizer.elementwise and not optimizer.reads_parameter else p
     p -= optimizer.update(xp, given, g, state, group)
+
+
+def _change(optimizer: Optimizer, chunk: Chunk, p: Any, g: Any, state: dict[str, Any], group: Group) -> None:
+    """The whole step on ``p``, an array or a part of one, in the dtype that is computed in."""
+    xp, dtype, stored = chunk.device.xp, chunk.dtype, p
+    converted = p.dtype != dtype
+    if converted:
+        p, g = xp.astype(p, dtype), xp.astype(g, dtype)
+    apply(optimizer, xp, p, g, state, group)
     if converted:
         stored[...] = xp.astype(p, stored.dtype)
 

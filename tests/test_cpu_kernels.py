@@ -15,6 +15,7 @@ from chainrule.backends import (
     backend_for,
     cpu,
     cpu_attention,
+    cpu_batch_norm,
     cpu_convolution,
     cpu_elementwise,
     cpu_matmul,
@@ -35,15 +36,17 @@ def many_threads(monkeypatch):
     """Threads even for small work; the number of them is set back afterwards."""
     before = pool.get_num_threads()
     pool.set_num_threads(2)
-    monkeypatch.setattr(cpu_convolution, "_WORTH", 0)
     monkeypatch.setattr(cpu_convolution.depthwise, "_WORTH", 0)
+    monkeypatch.setattr(cpu_convolution.pointwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_matmul, "_WORTH", 100)
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
+    monkeypatch.setattr(cpu_matmul, "_MORE", (200, 400, 800))
     monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
     monkeypatch.setattr(cpu_pooling, "_BLOCK", 64)
     monkeypatch.setattr(cpu_recurrent, "_WORTH", 1)
-    monkeypatch.setattr(cpu_rows, "_WORTH", 1)
-    monkeypatch.setattr(cpu_rows, "_BLOCK", 100)
+    for module in (cpu_batch_norm, cpu_rows):
+        monkeypatch.setattr(module, "_WORTH", 1)
+        monkeypatch.setattr(module, "_BLOCK", 100)
     yield
     pool.set_num_threads(before)
 
@@ -107,6 +110,8 @@ CONVOLUTIONS = [
     ((2, 4, 9, 9), (3, 4, 3, 2), (1, 1), (2, 2), (2, 3), 1),
     ((1, 8, 12, 12), (3, 8, 3, 3), (2, 2), (1, 1), (2, 2), 1),
     ((2, 8, 6, 6), (4, 8, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((5, 6, 9, 8), (4, 6, 1, 1), (1, 1), (0, 0), (1, 1), 1),  # 1x1 in planes
+    ((2, 2, 80, 60), (3, 2, 1, 1), (1, 1), (0, 0), (1, 1), 1),  # several products for each image
     ((2, 2, 6, 6), (4, 2, 1, 1), (2, 2), (0, 0), (1, 1), 1),
     ((2, 8, 6, 6), (4, 8, 1, 1), (1, 1), (1, 1), (1, 1), 1),  # padding beyond the kernel's reach
     ((1, 8, 1, 1), (4, 8, 1, 1), (1, 1), (0, 0), (1, 1), 1),
@@ -391,6 +396,51 @@ def test_batch_norm(shape, dtype):
             for threads in (1, 3):
                 pool.set_num_threads(threads)
                 np.testing.assert_array_equal(XP.batch_norm(values, *more, eps=1e-3)[0], got[0])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 4, 5, 6), (2, 7, 40), (1, 3, 4, 4), (2, 5, 3, 3), (6, 5), (50, 3), (9, 1200)])
+def test_batch_norm_back(shape, dtype):
+    rng = np.random.default_rng(11)
+    x, g = (rng.standard_normal(shape) * 3 + 1).astype(dtype), rng.standard_normal(shape).astype(dtype)
+    (weight,) = rng.standard_normal((1, shape[1])).astype(dtype)
+    axes = (0, *range(2, len(shape)))
+    mean, var = x.mean(axes), x.var(axes)
+    for values in layouts(x) if x.ndim == 4 else (x,):
+        for slopes in layouts(g) if x.ndim == 4 else (g,):
+            for scale in (weight, None):
+                given = [a if a is None else a.astype(np.float64) for a in (slopes, values, mean, var, scale)]
+                wanted = reference("batch_norm_back", *given, eps=1e-3)
+                pool.set_num_threads(2)
+                got = XP.batch_norm_back(slopes, values, mean, var, scale, eps=1e-3)
+                for a, b in zip(got, wanted, strict=True):
+                    close(a, b, dtype)
+                pool.set_num_threads(3)
+                again = XP.batch_norm_back(slopes, values, mean, var, scale, eps=1e-3)
+                for a, b in zip(again, got, strict=True):
+                    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((9, 40), (1,)), ((2, 5, 17), (2,)), ((3, 4, 6, 5), (2, 3)), ((40,), (0,))]
+)
+def test_layer_norm(shape, axis, dtype):
+    rng = np.random.default_rng(12)
+    x, g = (rng.standard_normal(shape) * 3 + 1).astype(dtype), rng.standard_normal(shape).astype(dtype)
+    weight, bias = rng.standard_normal((2, *shape[axis[0] :])).astype(dtype)
+    given = {"axis": axis, "eps": 1e-5}
+    for values in (x, np.repeat(x, 2, -1)[..., ::2]):
+        for more in ((), (weight, bias), (weight, None), (None, bias)):
+            check("layer_norm", (values, *more), given)
+        for more in ((), (weight,)):
+            exact = [a.astype(np.float64) for a in (g, values, *more)]
+            wanted, got = (
+                reference("layer_norm_back", *exact, **given),
+                XP.layer_norm_back(g, values, *more, **given),
+            )
+            for a, b in zip(got, wanted, strict=True):
+                close(a, b, dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])

@@ -297,3 +297,42 @@ def test_a_range_picks_elements_as_a_list_does():
     y = x.detach().clone()
     y[range(1, -1, -1)] = cr.zeros(2, 3)
     assert y[range(0)].shape == (0, 3) and y.sum().item() == 0.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_the_gradients_of_slices_meet_in_one_array(dtype):
+    """Slices and picked rows in a loop, beside other uses of the tensor; each pass, and each hook, sees its own."""
+    rng = np.random.default_rng(0)
+    w, i = cr.tensor(rng.standard_normal((6, 4))), cr.tensor([4, 0, 4, -1])
+    x = cr.tensor(rng.standard_normal((6, 4)).astype(dtype), requires_grad=True)
+    seen = []
+
+    def f(t, hooked=False):
+        total = (t[i] * w[:4]).sum() + (t * w).sum() + t[1:5, ::2].sum() + t[2, 3]
+        for k in range(6):
+            part = t[k]
+            if hooked and k % 2:
+                part.register_hook(seen.append)
+            total = total + (part * w[k]).sum()
+        return (total + t[..., 0].sum()).real
+
+    wanted = 2 * w
+    for row, source in zip([4, 0, 4, 5], w[:4], strict=True):
+        wanted[row] += source
+    wanted[1:5, ::2] += 1
+    wanted[2, 3] += 1
+    wanted[:, 0] += 1
+    y = x * 1
+    y.retain_grad()
+    loss = f(y, hooked=True)
+    for passes in (1, 2):
+        loss.backward(retain_graph=passes == 1)
+        for t in (x, y):
+            assert t.grad.dtype == x.dtype
+            np.testing.assert_allclose(value(t.grad), passes * value(wanted), rtol=1e-5)
+    assert len(seen) == 6
+    for k, g in zip([5, 3, 1], seen, strict=False):
+        np.testing.assert_allclose(value(g), value(w[k]), rtol=1e-6)
+    if dtype == "float64":
+        gradcheck(lambda t: f(t * t), [x])
+        gradgradcheck(lambda t: f(t * t), [x])

@@ -30,7 +30,7 @@ def test_the_ten_lines_run(checkout, tmp_path):
 
 def test_the_speed_table_is_the_one_of_the_results(checkout):
     text = (checkout / "README.md").read_text()
-    results = json.loads((checkout / "benchmarks" / "results" / "overhead.json").read_text())
+    results = json.loads((checkout / "benchmarks" / "results" / "peers.json").read_text())
     assert readme.with_table(text, readme.speed_table(results)) == text
 
 

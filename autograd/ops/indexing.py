@@ -14,6 +14,7 @@ from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import method_only
 from chainrule.autograd.runtime import bump, cast, describe, mixed_devices, tracked_node, unbroadcast, wrap
 from chainrule.autograd.samples import Sample, Samples, normal
+from chainrule.autograd.saved import restored_all
 from chainrule.autograd.tensor import Tensor
 
 # ---- understanding an index -----------------------------------------------------------------------------------------
@@ -181,6 +182,10 @@ _LAYOUTS = [
 ]
 
 
+def _add_slice(node: Any, g: Any, total: Any) -> None:
+    total[node.saved_index] += g
+
+
 @op(
     vjp={"x": lambda xp, g, x_shape, index: xp.getitem_back(g, shape=x_shape, index=index)},
     check=Samples(
@@ -189,6 +194,7 @@ _LAYOUTS = [
     ),
     view=True,
     label="index",
+    into=_add_slice,
 )
 def getitem(xp, x, *, index):
     """The part of a tensor that slices and integers select; a view."""
@@ -220,11 +226,17 @@ def _take_samples(rng: Any) -> Any:
     yield Sample((normal(rng, 3, 4), i), {"layout": (SLOT, None, slice(0, 2), ...)})
 
 
+def _add_at(node: Any, g: Any, total: Any) -> None:
+    indices = restored_all(node, "indices", False)
+    node.device.backend.scatter_add(total, fill_layout(node.saved_layout, indices), g)
+
+
 @op(
     vjp={"x": lambda xp, g, x_shape, indices, layout: xp.take_at_back(g, *indices, shape=x_shape, layout=layout)},
     check=Samples(_take_samples, reference=lambda x, *indices, layout: x[fill_layout(layout, indices)]),
     arithmetic=False,
     label="index",
+    into=_add_at,
 )
 def take_at(xp, x, *indices, layout):
     """The elements that integer tensors (and slices between them) select; a copy."""

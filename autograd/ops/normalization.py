@@ -48,6 +48,12 @@ def _back_weight(xp: Any, g: Any, x: Any, weight_shape: Any, mean: Any, var: Any
     return xp.sum(g[0] * centred, axis=_axes(x.ndim), keepdims=False) * xp.rsqrt(var + eps)
 
 
+def _back_of_all(xp: Any, g: Any, x: Any, weight: Any, mean: Any, var: Any, eps: float) -> Any:
+    if g[0] is None or g[1] is not None or g[2] is not None:
+        return None
+    return xp.batch_norm_back(g[0], x, mean, var, weight, eps=eps)
+
+
 def _samples(rng: Any) -> Any:
     for shape in ((4, 3), (3, 2, 2, 2)):
         yield Sample((normal(rng, *shape), normal(rng, shape[1]), normal(rng, shape[1])), {"eps": 1e-3})
@@ -75,6 +81,7 @@ def _reference(x: Any, weight: Any, bias: Any, eps: float) -> Any:
     check=Samples(_samples, reference=_reference, atol=1e-5),
     outputs=["out", "mean", "var"],
     missing="none",
+    together=_back_of_all,
 )
 def batch_norm(xp, x, weight=None, bias=None, *, eps=1e-5):
     """Channels (dimension 1) brought to mean 0 and variance 1 over the batch, then scaled and shifted.
@@ -90,6 +97,38 @@ def batch_norm(xp, x, weight=None, bias=None, *, eps=1e-5):
     if bias is not None:
         out += _per_channel(xp, bias, x.ndim)
     return out, xp.reshape(mean, (-1,)), xp.reshape(var, (-1,))
+
+
+def _back_samples(rng: Any) -> Any:
+    for sample in _samples(rng):
+        x, weight, _ = sample.args
+        axes = _axes(x.ndim)
+        yield Sample((normal(rng, *x.shape), x, x.mean(axes), x.var(axes), weight), sample.kwargs)
+
+
+def _back_reference(g: Any, x: Any, mean: Any, var: Any, weight: Any, eps: float) -> Any:
+    axes, shape = _axes(x.ndim), (1, -1, *(1,) * (x.ndim - 2))
+    rstd = 1 / np.sqrt(var.reshape(shape) + eps)
+    z = (x - mean.reshape(shape)) * rstd
+    scaled = rstd if weight is None else rstd * weight.reshape(shape)
+    along = (g * z).mean(axes, keepdims=True)
+    return [scaled * (g - g.mean(axes, keepdims=True) - z * along), (g * z).sum(axes), g.sum(axes)]
+
+
+@op(vjp=None, check=Samples(_back_samples, reference=_back_reference, atol=1e-5), outputs=["x", "weight", "bias"])
+def batch_norm_back(xp, x, y, mean, var, weight=None, *, eps=1e-5):
+    """The gradients of :func:`batch_norm` for its arguments, from that of its result, ``x``; ``y`` is its input."""
+    g, axes, n = x, _axes(x.ndim), math.prod(x.shape) // x.shape[1]
+    rstd = _per_channel(xp, xp.rsqrt(var + eps), x.ndim)
+    z = y - _per_channel(xp, mean, x.ndim)
+    z *= rstd
+    along, total = xp.sum(g * z, axis=axes, keepdims=True), xp.sum(g, axis=axes, keepdims=True)
+    slope = rstd if weight is None else rstd * _per_channel(xp, weight, x.ndim)
+    z *= along * (-1.0 / n)
+    z += g
+    z -= total * (1.0 / n)
+    z *= slope
+    return z, xp.reshape(along, (-1,)), xp.reshape(total, (-1,))
 
 
 def _rstd(xp: Any, x: Any, axis: tuple[int, ...], eps: float) -> Any:
@@ -149,3 +188,73 @@ def standardise_back(xp, x, y, z, *, axis, eps):
     """The gradient of :func:`standardise` for its argument ``y``, from the gradient ``x`` of its result ``z``."""
     along = xp.mean(x * z, axis=axis, keepdims=True)
     return _rstd(xp, y, axis, eps) * (x - xp.mean(x, axis=axis, keepdims=True) - z * along)
+
+
+# ---- layer normalisation --------------------------------------------------------------------------------------------
+
+
+def _leading(xp: Any, x: Any, axis: tuple[int, ...]) -> Any:
+    """The sum over the dimensions that are not normalised, the first ones."""
+    first = x.ndim - len(axis)
+    return xp.sum(x, axis=tuple(range(first)), keepdims=False) if first else x
+
+
+def _layer_back_x(xp: Any, g: Any, x: Any, weight: Any, axis: tuple[int, ...], eps: float) -> Any:
+    scaled = g if weight is None else g * weight
+    return xp.standardise_back(scaled, x, xp.standardise(x, axis=axis, eps=eps), axis=axis, eps=eps)
+
+
+def _layer_samples(rng: Any) -> Any:
+    for shape, n in (((2, 3, 4), 1), ((2, 3, 4), 2), ((5,), 1)):
+        axis = tuple(range(len(shape) - n, len(shape)))
+        given = (normal(rng, *shape), normal(rng, *shape[-n:]), normal(rng, *shape[-n:]))
+        yield Sample(given, {"axis": axis, "eps": 1e-3})
+    yield Sample((given[0], None, None), {"axis": axis, "eps": 1e-3})
+
+
+def _layer_reference(x: Any, weight: Any, bias: Any, axis: tuple[int, ...], eps: float) -> Any:
+    z = (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
+    return z if weight is None else z * weight + bias
+
+
+@op(
+    vjp={
+        "x": _layer_back_x,
+        "weight": lambda xp, g, x, axis, eps: _leading(xp, g * xp.standardise(x, axis=axis, eps=eps), axis),
+        "bias": lambda xp, g, axis: _leading(xp, g, axis),
+    },
+    check=Samples(_layer_samples, reference=_layer_reference, atol=1e-5),
+    together=lambda xp, g, x, weight, axis, eps: xp.layer_norm_back(g, x, weight, axis=axis, eps=eps),
+)
+def layer_norm(xp, x, weight=None, bias=None, *, axis=(-1,), eps=1e-5):
+    """:func:`standardise` over the last dimensions, then scaled and shifted (Ba et al., 2016)."""
+    out = xp.standardise(x, axis=axis, eps=eps)
+    if weight is not None:
+        out = out * weight
+    return out if bias is None else out + bias
+
+
+def _layer_back_samples(rng: Any) -> Any:
+    for sample in _layer_samples(rng):
+        yield Sample((normal(rng, *sample.args[0].shape), *sample.args[:2]), sample.kwargs)
+
+
+def _layer_back_reference(g: Any, x: Any, weight: Any, axis: tuple[int, ...], eps: float) -> Any:
+    rstd = 1 / np.sqrt(x.var(axis, keepdims=True) + eps)
+    z = (x - x.mean(axis, keepdims=True)) * rstd
+    scaled, first = g if weight is None else g * weight, tuple(range(x.ndim - len(axis)))
+    along = (scaled * z).mean(axis, keepdims=True)
+    return [rstd * (scaled - scaled.mean(axis, keepdims=True) - z * along), (g * z).sum(first), g.sum(first)]
+
+
+@op(
+    vjp=None,
+    check=Samples(_layer_back_samples, reference=_layer_back_reference, atol=1e-5),
+    outputs=["x", "weight", "bias"],
+)
+def layer_norm_back(xp, x, y, weight=None, *, axis=(-1,), eps=1e-5):
+    """The gradients of :func:`layer_norm` for its arguments, from that of its result, ``x``; ``y`` is its input."""
+    z = xp.standardise(y, axis=axis, eps=eps)
+    scaled = x if weight is None else x * weight
+    of_bias = _leading(xp, x, axis) if len(axis) < x.ndim else xp.copy(x)
+    return xp.standardise_back(scaled, y, z, axis=axis, eps=eps), _leading(xp, x * z, axis), of_bias

@@ -24,7 +24,7 @@ def _axis_samples(rng: Any) -> Any:
 
 
 @op(
-    vjp={"x": lambda xp, g, out, axis: out * (g - xp.sum(g * out, axis=axis, keepdims=True))},
+    vjp={"x": lambda xp, g, out, axis: xp.softmax_back(g, out, axis=axis)},
     check=Samples(_axis_samples, reference=lambda x, axis: special.softmax(x, axis)),
 )
 def softmax(xp, x, *, axis):
@@ -33,14 +33,49 @@ def softmax(xp, x, *, axis):
     return e / xp.sum(e, axis=axis, keepdims=True)
 
 
+def _pairs(rng: Any) -> Any:
+    for s in _axis_samples(rng):
+        yield Sample((normal(rng, *s.args[0].shape), s.args[0]), s.kwargs)
+
+
+def _softmax_back_y(xp: Any, g: Any, x: Any, y: Any, axis: int) -> Any:
+    along, total = xp.sum(x * y, axis=axis, keepdims=True), xp.sum(g * y, axis=axis, keepdims=True)
+    return g * (x - along) - x * total
+
+
 @op(
-    vjp={"x": lambda xp, g, out, axis: g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True)},
+    vjp={"x": lambda xp, g, y, axis: xp.softmax_back(g, y, axis=axis), "y": _softmax_back_y},
+    check=Samples(_pairs, reference=lambda x, y, axis: y * (x - np.sum(x * y, axis, keepdims=True))),
+)
+def softmax_back(xp, x, y, *, axis):
+    """The gradient of :func:`softmax` from that of its result ``y``: ``y * (x - sum(x * y))``."""
+    return y * (x - xp.sum(x * y, axis=axis, keepdims=True))
+
+
+@op(
+    vjp={"x": lambda xp, g, out, axis: xp.log_softmax_back(g, out, axis=axis)},
     check=Samples(_axis_samples, reference=lambda x, axis: special.log_softmax(x, axis)),
 )
 def log_softmax(xp, x, *, axis):
     """``log(softmax(x))`` along one axis, without overflow."""
     shifted = x - xp.max(x, axis=axis, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+
+
+def _log_softmax_back_y(xp: Any, g: Any, x: Any, y: Any, axis: int) -> Any:
+    return -g * xp.exp(y) * xp.sum(x, axis=axis, keepdims=True)
+
+
+@op(
+    vjp={
+        "x": lambda xp, g, y, axis: g - xp.sum(g * xp.exp(y), axis=axis, keepdims=True),
+        "y": _log_softmax_back_y,
+    },
+    check=Samples(_pairs, reference=lambda x, y, axis: x - np.exp(y) * np.sum(x, axis, keepdims=True)),
+)
+def log_softmax_back(xp, x, y, *, axis):
+    """The gradient of :func:`log_softmax` from that of its result ``y``: ``x - exp(y) * sum(x)``."""
+    return x - xp.exp(y) * xp.sum(x, axis=axis, keepdims=True)
 
 
 def _along_dim(name: str, what: str, shown: str) -> None:

@@ -27,14 +27,44 @@ _VARIABLE = "CHAINRULE_FAST"
 
 #: the module here that has the kernel of an op; importing it gives ``register(backend)``
 MODULES: dict[str, str] = {
+    "avg_pool2d": "pooling",
+    "avg_pool2d_back": "pooling",
+    "batch_norm": "batch_norm",
+    "batch_norm_back": "batch_norm",
+    "class_cross_entropy": "softmax",
+    "class_cross_entropy_back": "softmax",
+    "depthwise": "depthwise",
+    "depthwise_input": "depthwise",
+    "depthwise_weight": "depthwise",
     "erf": "elementwise",
     "exp": "elementwise",
+    "gather": "indexing",
+    "gather_back": "indexing",
+    "gru_sequence": "gru",
+    "gru_sequence_back": "gru",
+    "layer_norm": "layer_norm",
+    "layer_norm_back": "layer_norm",
+    "log_softmax": "softmax",
+    "log_softmax_back": "softmax",
+    "lstm_sequence": "lstm",
+    "lstm_sequence_back": "lstm",
+    "max_pool2d": "pooling",
+    "max_pool2d_back": "pooling",
+    "rows_added": "indexing",
+    "rows_summed": "indexing",
+    "scatter_add": "indexing",
     "sigmoid": "elementwise",
+    "softmax": "softmax",
+    "softmax_back": "softmax",
     "tanh": "elementwise",
+    "window_argmax": "pooling",
 }
 
 #: elements of its largest array from which on an op goes to its compiled kernel
 worth = 1 << 13
+
+#: whether compiled loops may be used, which `register` finds out once
+available = False
 
 #: what does the work where a compiled kernel does not, by op
 _plain: dict[str, Callable[..., Any]] = {}
@@ -61,7 +91,9 @@ def module(name: str) -> Any:
 
 def register(backend: Backend) -> None:
     """Let the compiled kernels take over from those of ``backend``, module by module, when they are needed."""
-    if not enabled():
+    global available
+    available = enabled()
+    if not available:
         return
     for op in MODULES:
         _plain[op] = getattr(backend.xp, op)

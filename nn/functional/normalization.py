@@ -201,6 +201,9 @@ def layer_norm(
     """
     axes = _last_dims("layer_norm", input, normalized_shape, weight=weight, bias=bias)
     _floating("layer_norm", input)
+    dtype = input._data.dtype
+    if input._data.size and all(t is None or t._data.dtype == dtype for t in (weight, bias)):
+        return xp.layer_norm(input, weight, bias, axis=axes, eps=eps)
     out: Any = xp.standardise(input, axis=axes, eps=eps) if input._data.size else input.clone()
     if weight is not None:
         out = out * weight
