@@ -26,7 +26,7 @@ from chainrule.autograd.watch import checker
 _by_sequence = attrgetter("sequence")
 
 #: elements from which on gradients are added by the backend, whose kernel minds their memory order
-_LARGE = 1 << 16
+_LARGE = 1 << 19
 
 
 def backward(
@@ -334,10 +334,10 @@ def _walk(
                 grads[edge] = gradient
             elif create_graph or edge not in owned:
                 large = edge.shape and not create_graph and before.size >= _LARGE
-                grads[edge] = node.device.xp.add(before, gradient) if large else before + gradient
+                grads[edge] = node.device.backend.add(before, gradient) if large else before + gradient
                 owned.add(edge)
             elif edge.shape and before.size >= _LARGE:  # a scalar's own size takes 60 ns to read
-                grads[edge] = node.device.xp.add(before, gradient, out=before)
+                grads[edge] = node.device.backend.add(before, gradient, before)
             else:
                 before += gradient
                 grads[edge] = before  # a NumPy scalar is not changed in place

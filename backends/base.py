@@ -51,6 +51,10 @@ class Backend:
         """``array[index] += values`` in place, where an element that the index names twice gets both values."""
         raise NotImplementedError
 
+    def add(self, x: Any, y: Any, out: Any = None) -> Any:
+        """``x + y`` of large arrays in whatever memory orders; into ``out`` where it is given."""
+        return self.xp.add(x, y) if out is None else self.xp.add(x, y, out=out)
+
     def random_bits(self, key: int, stream: int, count: int) -> Any:
         """``count`` random 64-bit words of call number ``stream`` under ``key``, as an array of this backend."""
         raise NotImplementedError

@@ -20,6 +20,7 @@ from chainrule.backends import (
     cpu_pooling,
     cpu_recurrent,
     cpu_rows,
+    layout,
     pool,
     runtime,
     special,
@@ -78,6 +79,10 @@ class NumpyBackend(Backend):
 
     def scatter_add(self, array: Any, index: Any, values: Any) -> None:
         cpu_indexing.add_in_place(self.xp, array, index, values)
+
+    def add(self, x: Any, y: Any, out: Any = None) -> Any:
+        total = layout.mixed(np.add, x, y, out)
+        return super().add(x, y, out) if total is None else total
 
     def random_bits(self, key: int, stream: int, count: int) -> np.ndarray:
         return host_bits(key, stream, count)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends import layout
 from chainrule.backends.base import Backend, kernel
 from chainrule.backends.namespace import FORWARDS
 from chainrule.backends.pool import parallel, ranges
@@ -159,28 +158,11 @@ def _on_all_threads(function: Any) -> Callable[..., Any]:
     return compute
 
 
-def _in_any_order(function: Any) -> Callable[..., Any]:
-    """A binary ufunc that is quick on large arrays in different memory orders too."""
-
-    def compute(x: Any, y: Any, out: Any = None) -> Any:
-        if x.size >= layout.WORTH:
-            result = layout.mixed(function, x, y, out)
-            if result is not None:
-                return result
-        # None as the third argument would take the ufunc's slower way
-        return function(x, y) if out is None else function(x, y, out)
-
-    compute.__name__ = function.__name__
-    return compute
-
-
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
     xp = backend.xp
-    for function in (np.add, np.subtract, np.multiply, np.divide):
-        setattr(xp, function.__name__, _in_any_order(function))
-    for function in _SLOW:
-        setattr(xp, function.__name__, _on_all_threads(function))
+    for slow in _SLOW:
+        setattr(xp, slow.__name__, _on_all_threads(slow))
     kernel("relu", backend)(relu)
 
     exact = xp.erf  # SciPy's

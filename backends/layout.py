@@ -20,8 +20,8 @@ from chainrule.backends.pool import parallel, scratch
 Array = np.ndarray
 Index = tuple[Any, ...]
 
-#: Elements from which on a closer look is worth while, and from which on blocks are in any case.
-WORTH, _LARGE = 1 << 16, 1 << 19
+#: Elements from which on blocks are quicker than NumPy's own way.
+WORTH = 1 << 19
 
 #: Elements of one block: a quarter of a MB of float32.
 _BLOCK = 1 << 16
@@ -108,15 +108,12 @@ def _work(arrays: list[Array], work: Callable[..., object], copies: bool) -> boo
     if merged is None:
         return False
     *same, other = merged
-    crowded = _crowded(other)
-    if other.size < _LARGE and not crowded:
-        return False
     rows = other.swapaxes(-1, -2)
     movable = compiled.available and other.ndim <= 3 and other.itemsize in _BITS and not other.dtype.hasobject
     if movable and rows.flags.c_contiguous and all(a.flags.c_contiguous for a in same):
         _compiled(same, rows, work, copies)
         return True
-    tasks = list(_blocks(other.shape))
+    tasks, crowded = list(_blocks(other.shape)), _crowded(other)
 
     def run(i: int) -> None:
         part = other[tasks[i]]
@@ -131,7 +128,8 @@ def _compiled(same: list[Array], x: Array, work: Callable[..., object], copies: 
     from chainrule.backends.compiled import transposition
 
     rows, columns = x.shape[-2:]
-    x = x.reshape(-1, rows, columns).view(_BITS[x.itemsize])
+    bits: Any = _BITS[x.itemsize]
+    x = x.reshape(-1, rows, columns).view(bits)
     # along the first axis, parts are matrices, or columns of the one matrix
     same = [a.reshape(-1, columns, rows) if len(x) > 1 else a.reshape(columns, rows) for a in same]
     tasks = transposition.parts(len(x), rows, columns, 4 * _BLOCK if copies else 2 * _BLOCK)
@@ -192,6 +190,8 @@ def mixed(function: Any, x: Array, y: Array, out: Array | None = None) -> Array 
     The result has the memory order that NumPy gives it.
     """
     if type(x) is not np.ndarray or type(y) is not np.ndarray or x.strides == y.strides or x.shape != y.shape:
+        return None
+    if x.size < WORTH:
         return None
     if x.dtype.char not in "fd" or x.dtype != y.dtype or (out is not None and out.dtype != x.dtype):
         return None
