@@ -88,8 +88,12 @@ class Worker:
     def memory(self, name: str) -> float | None:
         """MiB that a step needs beyond the model: the peak of a step after the first, less the size when it was built.
 
-        None where the system does not tell the peak of a span of time.
+        Libraries that are loaded when they are first needed belong to no step, and are loaded before, as PyTorch's are
+        by its import. None where the system does not tell the peak of a span of time.
         """
+        self._row(name).build(self.lib, True)()
+        if self.lib.__name__ == "chainrule":
+            self.lib.backends.compiled.load_all(self.lib.device("cpu").backend)
         step = self._row(name).build(self.lib, self.quick)
         before = _status("VmRSS")
         step()

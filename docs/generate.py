@@ -19,6 +19,7 @@ from chainrule.autograd import dtypes, refusals
 from chainrule.autograd.op import OPS, Op
 from chainrule.autograd.public import FUNCTIONS
 from chainrule.autograd.samples import Sample
+from chainrule.backends.compiled import MODULES
 from chainrule.backends.namespace import KERNELS
 
 HERE = Path(__file__).parent
@@ -81,7 +82,8 @@ def operators_page() -> str:
         "CuPy.",
         "",
         "Dtypes: " + ", ".join(f"{c} {name}" for c, name in DTYPES.items()) + "; those in which every sample runs. "
-        "Kernels: backends with faster code of their own, checked against the declaration; everything else runs "
+        "Kernels: backends with faster code of their own, checked against the declaration (compiled: with the extra "
+        "`fast`); everything else runs "
         "through `xp` on NumPy and on CuPy alike.",
         "",
         "| operation | public names | gradient order tested | dtypes | kernels |",
@@ -91,7 +93,9 @@ def operators_page() -> str:
         op = OPS[name]
         names = op.public or ((op.label,) if op.label in FUNCTIONS else ())
         public = ", ".join(f"`{p}`" for p in names) or "(for rules and composed functions)"
-        kernels = ", ".join(sorted(backend for backend, kernel in KERNELS if kernel == name)) or ""
+        kernels = ", ".join(
+            [*sorted(backend for backend, kernel in KERNELS if kernel == name), *["compiled"] * (name in MODULES)]
+        )
         lines.append(f"| `{name}` | {public} | {_gradient(op)} | {dtypes_of(op)} | {kernels} |")
     return "\n".join(lines) + "\n"
 

@@ -122,6 +122,14 @@ def load(backend: Backend, module: str) -> None:
             _loaded.add(module)
 
 
+def load_all(backend: Backend) -> None:
+    """Import Numba and every module here now, and start its compiler, so that no later operation has to."""
+    if available:
+        for name in sorted(set(MODULES.values())):
+            load(backend, name)
+        backend.xp.exp(np.zeros(worth, np.float32))
+
+
 def _worth_it(arrays: tuple[Any, ...]) -> bool:
     for a in arrays:  # noqa: SIM110 - a generator takes three times as long
         if type(a) is np.ndarray and a.size >= worth:
