@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.autograd.runtime import bump
-from chainrule.backends.compiled import enabled
+from chainrule.backends import compiled
 from chainrule.backends.pool import parallel, ranges
 from chainrule.optim import updating
 from chainrule.optim.plan import Chunk, flat_reals
@@ -34,7 +34,7 @@ def suits(optimizer: Optimizer, chunks: list[Chunk], group: Group) -> bool:
     """Whether the steps of these chunks are worth a compiled loop."""
     on_host = sum(chunk.size for chunk in chunks if chunk.device.array_type is np.ndarray)
     least = worth if optimizer.gathers(group) else worth_if_short
-    return optimizer.elementwise and on_host >= least and enabled()
+    return optimizer.elementwise and on_host >= least and compiled.available
 
 
 class Rows:
