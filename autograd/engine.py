@@ -7,7 +7,6 @@ as for real numbers, and the rule of a holomorphic function is its derivative. W
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Sequence
 from operator import attrgetter
@@ -19,6 +18,7 @@ from chainrule.autograd.hook_calls import after_node, before_node
 from chainrule.autograd.modes import _GradContext, mode, ordinary
 from chainrule.autograd.node import Leaf, OutputSlot
 from chainrule.autograd.op import traced
+from chainrule.autograd.ownership import is_ours
 from chainrule.autograd.runtime import bump, conjugated, tracked_node, wrap
 from chainrule.autograd.tensor import Tensor
 from chainrule.autograd.watch import checker
@@ -375,7 +375,7 @@ def _accumulate(leaf: Leaf, g: Any) -> None:
     elif before is None:
         if g.dtype != leaf.dtype:
             g = leaf.device.xp.astype(g, leaf.dtype)
-        elif not _is_ours(g, leaf):
+        elif not is_ours(g, leaf):
             g = g.copy()
         leaf.grad = wrap(g, leaf.device)
     elif before._node is not None or before._data.dtype != leaf.dtype:
@@ -390,38 +390,6 @@ def _accumulate(leaf: Leaf, g: Any) -> None:
             with _GradContext(isinstance(g, Tensor) and mode.enabled):
                 for hook in list(leaf.hooks.accumulated.values()):
                     hook(tensor)
-
-
-def _is_ours(g: Any, leaf: Leaf) -> bool:
-    """Whether nobody but the engine holds this array, so that it can become a ``.grad`` without a copy.
-
-    A view keeps a reference to its base, so a base with views counts as held by somebody.
-    """
-    return (
-        sys.getrefcount(g) <= _ENGINE_REFERENCES
-        and type(g) is leaf.device.array_type
-        and g.base is None
-        and g.flags.owndata
-    )
-
-
-def _count_engine_references() -> int:
-    """What ``getrefcount`` says in ``_is_ours`` of an array that nobody else holds; it depends on the interpreter."""
-
-    def run() -> int:
-        g = object()
-        return accumulate(g)
-
-    def accumulate(g: object) -> int:
-        return is_ours(g)
-
-    def is_ours(g: object) -> int:
-        return sys.getrefcount(g)
-
-    return run()
-
-
-_ENGINE_REFERENCES = _count_engine_references()
 
 
 def _as_tensor(g: Any, like: Any) -> Tensor:
