@@ -27,7 +27,7 @@ def is_ours(g: Any, leaf: Leaf) -> bool:
         and base.nbytes == g.nbytes
         and base.flags.owndata
         and g.flags.c_contiguous
-        and g.flags.writeable
+        and getattr(g.flags, "writeable", True)  # CuPy has no arrays that cannot be written to
     )
 
 
