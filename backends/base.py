@@ -22,6 +22,9 @@ class Backend:
     device_type: str
     array_type: type
     xp: ArrayNamespace
+    #: what does the work where a compiled kernel does not, by op; and the modules whose kernels are in place
+    plain_kernels: dict[str, Callable[..., Any]]
+    compiled_modules: set[str]
 
     def device_count(self) -> int:
         """How many devices of this type there are."""

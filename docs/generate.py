@@ -19,7 +19,7 @@ from chainrule.autograd import dtypes, refusals
 from chainrule.autograd.op import OPS, Op
 from chainrule.autograd.public import FUNCTIONS
 from chainrule.autograd.samples import Sample
-from chainrule.backends.compiled import MODULES
+from chainrule.backends.compiled import MODULES as COMPILED
 from chainrule.backends.namespace import KERNELS
 
 HERE = Path(__file__).parent
@@ -94,7 +94,7 @@ def operators_page() -> str:
         names = op.public or ((op.label,) if op.label in FUNCTIONS else ())
         public = ", ".join(f"`{p}`" for p in names) or "(for rules and composed functions)"
         kernels = ", ".join(
-            [*sorted(backend for backend, kernel in KERNELS if kernel == name), *["compiled"] * (name in MODULES)]
+            [*sorted(backend for backend, kernel in KERNELS if kernel == name), *["compiled"] * (name in COMPILED)]
         )
         lines.append(f"| `{name}` | {public} | {_gradient(op)} | {dtypes_of(op)} | {kernels} |")
     return "\n".join(lines) + "\n"

@@ -54,7 +54,7 @@ def run(function, sample, dtype):
 @pytest.mark.parametrize(("name", "i"), cases())
 def test_samples_agree_with_the_plain_kernel(name, i, dtype):
     sample = OPS[name].check.samples()[i]
-    wanted = run(compiled._plain[name], sample, dtype)
+    wanted = run(cr.device("cpu").backend.plain_kernels[name], sample, dtype)
     got = run(getattr(XP, name), sample, dtype)
     bound = 2e-6 if dtype == "float32" else 1e-13
     for g, w in zip(got, wanted, strict=True):
@@ -132,3 +132,15 @@ def test_a_change_in_any_file_of_the_package_compiles_its_loops_again():
         assert not index._load_index()  # and not under another
     finally:
         index._source_stamp = jit.STAMP
+
+
+@needs_numba
+@pytest.mark.usefixtures("everything_compiled")
+def test_every_backend_has_kernels_of_its_own():
+    from chainrule.backends.cpu import NumpyBackend
+
+    x = np.linspace(-1, 1, 8, dtype=np.float32)
+    for backend in (cr.device("cpu").backend, NumpyBackend(), cr.device("cpu").backend):
+        for array in (x, x.astype(np.float64)):  # the second goes on to the plain kernel
+            np.testing.assert_allclose(backend.xp.softmax(array[None], axis=1).sum(), 1, rtol=1e-6)
+            np.testing.assert_allclose(backend.xp.exp(array), np.exp(array), rtol=1e-6)

@@ -80,9 +80,6 @@ worth = 1 << 13
 #: whether compiled loops may be used, which `register` finds out once
 available = False
 
-#: what does the work where a compiled kernel does not, by op
-_plain: dict[str, Callable[..., Any]] = {}
-_loaded: set[str] = set()
 _loading = threading.RLock()
 
 
@@ -109,17 +106,18 @@ def register(backend: Backend) -> None:
     available = enabled()
     if not available:
         return
+    backend.plain_kernels = {op: getattr(backend.xp, op) for op in MODULES}
+    backend.compiled_modules = set()
     for op in MODULES:
-        _plain[op] = getattr(backend.xp, op)
         setattr(backend.xp, op, _until_worth_it(op, backend))
 
 
 def load(backend: Backend, module: str) -> None:
     """Import a module and put its kernels in place."""
     with _loading:
-        if module not in _loaded:
+        if module not in backend.compiled_modules:
             importlib.import_module(f"{__name__}.{module}").register(backend)
-            _loaded.add(module)
+            backend.compiled_modules.add(module)
 
 
 def load_all(backend: Backend) -> None:
@@ -139,7 +137,7 @@ def _worth_it(arrays: tuple[Any, ...]) -> bool:
 
 def _until_worth_it(op: str, backend: Backend) -> Callable[..., Any]:
     """The plain kernel, which loads the compiled one when the first large array comes."""
-    plain = _plain[op]
+    plain = backend.plain_kernels[op]
 
     def plain_or_load(*arrays: Any, **attributes: Any) -> Any:
         if not _worth_it(arrays):
@@ -156,7 +154,7 @@ def compiled_kernel(op: str, backend: Backend) -> Callable[[Callable[..., Any]],
     It gets the op's arrays and attributes, and may give NotImplemented for those that it is not made for: then the
     plain kernel does the work, as it does for small arrays.
     """
-    plain = _plain[op]
+    plain = backend.plain_kernels[op]
 
     def put(function: Callable[..., Any]) -> Callable[..., Any]:
         def compiled_or_plain(*arrays: Any, **attributes: Any) -> Any:
