@@ -136,9 +136,10 @@ def test_a_change_in_any_file_of_the_package_compiles_its_loops_again():
 
 @needs_numba
 @pytest.mark.usefixtures("everything_compiled")
-def test_every_backend_has_kernels_of_its_own():
+def test_every_backend_has_kernels_of_its_own(monkeypatch):
     from chainrule.backends.cpu import NumpyBackend
 
+    monkeypatch.setattr("chainrule.backends.base.KERNELS", {})  # the list of the one backend that everybody uses stays
     x = np.linspace(-1, 1, 8, dtype=np.float32)
     for backend in (cr.device("cpu").backend, NumpyBackend(), cr.device("cpu").backend):
         for array in (x, x.astype(np.float64)):  # the second goes on to the plain kernel

@@ -131,7 +131,8 @@ class AllOnes(type(CPU)):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_extreme_words(dtype):
+def test_extreme_words(dtype, monkeypatch):
+    monkeypatch.setattr("chainrule.backends.base.KERNELS", {})  # the list of the one backend that everybody uses stays
     top = random.uniform(AllOnes(2**64 - 1), 0, 0, (4,), dtype)
     assert (top < 1).all()
     assert (top > 0.99).all()
