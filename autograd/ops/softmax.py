@@ -23,8 +23,18 @@ def _axis_samples(rng: Any) -> Any:
     yield Sample((normal(rng, 2, 3, 2),), {"axis": -2})
 
 
+def _softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
+    """``out * (g - sum(g * out, axis=axis, keepdims=True))``"""
+    return xp.softmax_back(g, out, axis=axis)
+
+
+def _log_softmax_x(xp: Any, g: Any, out: Any, axis: int) -> Any:
+    """``g - exp(out) * sum(g, axis=axis, keepdims=True)``"""
+    return xp.log_softmax_back(g, out, axis=axis)
+
+
 @op(
-    vjp={"x": lambda xp, g, out, axis: xp.softmax_back(g, out, axis=axis)},
+    vjp={"x": _softmax_x},
     check=Samples(_axis_samples, reference=lambda x, axis: special.softmax(x, axis)),
 )
 def softmax(xp, x, *, axis):
@@ -53,7 +63,7 @@ def softmax_back(xp, x, y, *, axis):
 
 
 @op(
-    vjp={"x": lambda xp, g, out, axis: xp.log_softmax_back(g, out, axis=axis)},
+    vjp={"x": _log_softmax_x},
     check=Samples(_axis_samples, reference=lambda x, axis: special.log_softmax(x, axis)),
 )
 def log_softmax(xp, x, *, axis):

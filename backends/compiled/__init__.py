@@ -16,7 +16,6 @@ import importlib.util
 import os
 import threading
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -94,10 +93,9 @@ def enabled() -> bool:
     return wanted == "1" and importlib.util.find_spec("numba") is not None
 
 
-@cache
 def module(name: str) -> Any:
     """A module of this package whose functions a kernel calls itself; None where it has to do without."""
-    return importlib.import_module(f"{__name__}.{name}") if enabled() else None
+    return importlib.import_module(f"{__name__}.{name}") if available else None
 
 
 def register(backend: Backend) -> None:

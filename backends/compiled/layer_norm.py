@@ -123,6 +123,26 @@ def _row_length(x: Array, axis: tuple[int, ...], *others: Array | None) -> int:
     return x[(0,) * first].size
 
 
+def _in_rows(
+    loop: Any, x: Array, columns: int, inputs: list[Array], *constants: Any, sums: tuple[int, ...] | None = None
+) -> tuple[Array, Array]:
+    """``loop(*inputs, *constants, result)`` for parts of the rows, on all threads: the result, in the shape of x.
+
+    With ``sums`` the loop also adds to a float64 array (*sums, columns), of which those of all parts are added up.
+    """
+    rows = [np.ascontiguousarray(a).reshape(-1, columns) for a in inputs]
+    out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
+    made, parts = out.reshape(rows[0].shape), parts_of(*rows[0].shape)
+    found = np.zeros((len(parts), *(sums or ()), columns))
+
+    def run(i: int) -> None:
+        a, b = parts[i]
+        loop(*[row[a:b] for row in rows], *constants, made[a:b], *([] if sums is None else [found[i]]))
+
+    parallel(run, len(parts))
+    return out, np.add.reduce(found, 0)
+
+
 def layer_norm(
     x: Array,
     weight: Array | None = None,
@@ -135,17 +155,8 @@ def layer_norm(
     columns = _row_length(x, axis, weight, bias)
     if not columns:
         return NotImplemented
-    rows = np.ascontiguousarray(x).reshape(-1, columns)
     scale, shift = vector(weight, columns, 1, x.dtype), vector(bias, columns, 0, x.dtype)
-    out = np.empty(x.shape, dtype=x.dtype)
-    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
-
-    def run(i: int) -> None:
-        a, b = parts[i]
-        _layer_norm(rows[a:b], scale, shift, eps, made[a:b])
-
-    parallel(run, len(parts))
-    return out
+    return _in_rows(_layer_norm, x, columns, [x], scale, shift, eps)[0]
 
 
 def layer_norm_back(
@@ -155,19 +166,9 @@ def layer_norm_back(
     columns = _row_length(x, axis, g, weight)
     if not columns:
         return NotImplemented
-    rows, slopes = np.ascontiguousarray(x).reshape(-1, columns), np.ascontiguousarray(g).reshape(-1, columns)
     scale = vector(weight, columns, 1, x.dtype)
-    out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
-    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
-    sums = np.zeros((len(parts), 2, columns))
-
-    def run(i: int) -> None:
-        a, b = parts[i]
-        _layer_norm_back(slopes[a:b], rows[a:b], scale, eps, made[a:b], sums[i])
-
-    parallel(run, len(parts))
-    shape = x.shape[x.ndim - len(axis) :]
-    of_weight, of_bias = np.add.reduce(sums, 0).reshape(2, *shape)
+    out, sums = _in_rows(_layer_norm_back, x, columns, [g, x], scale, eps, sums=(2,))
+    of_weight, of_bias = sums.reshape(2, *x.shape[x.ndim - len(axis) :])
     return out, of_weight.astype(x.dtype), of_bias.astype(x.dtype)
 
 
@@ -179,18 +180,7 @@ def standardise(x: Array, *, axis: tuple[int, ...], eps: float) -> Any:
 def standardise_back(g: Array, x: Array, z: Array, *, axis: tuple[int, ...], eps: float) -> Any:
     """The op of this name."""
     columns = _row_length(x, axis, g, z)
-    if not columns:
-        return NotImplemented
-    slopes, rows, results = [np.ascontiguousarray(a).reshape(-1, columns) for a in (g, x, z)]
-    out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
-    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
-
-    def run(i: int) -> None:
-        a, b = parts[i]
-        _standardise_back(slopes[a:b], rows[a:b], results[a:b], eps, made[a:b])
-
-    parallel(run, len(parts))
-    return out
+    return _in_rows(_standardise_back, x, columns, [g, x, z], eps)[0] if columns else NotImplemented
 
 
 def rms_norm(x: Array, weight: Array | None = None, *, axis: tuple[int, ...] = (-1,), eps: float = 1e-5) -> Any:
@@ -198,16 +188,7 @@ def rms_norm(x: Array, weight: Array | None = None, *, axis: tuple[int, ...] = (
     columns = _row_length(x, axis, weight)
     if not columns:
         return NotImplemented
-    rows, scale = np.ascontiguousarray(x).reshape(-1, columns), vector(weight, columns, 1, x.dtype)
-    out = np.empty(x.shape, dtype=x.dtype)
-    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
-
-    def run(i: int) -> None:
-        a, b = parts[i]
-        _rms_norm(rows[a:b], scale, eps, made[a:b])
-
-    parallel(run, len(parts))
-    return out
+    return _in_rows(_rms_norm, x, columns, [x], vector(weight, columns, 1, x.dtype), eps)[0]
 
 
 def rms_norm_back(
@@ -217,19 +198,9 @@ def rms_norm_back(
     columns = _row_length(x, axis, g, weight)
     if not columns:
         return NotImplemented
-    rows, slopes = np.ascontiguousarray(x).reshape(-1, columns), np.ascontiguousarray(g).reshape(-1, columns)
     scale = vector(weight, columns, 1, x.dtype)
-    out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
-    made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
-    sums = np.zeros((len(parts), columns))
-
-    def run(i: int) -> None:
-        a, b = parts[i]
-        _rms_norm_back(slopes[a:b], rows[a:b], scale, eps, made[a:b], sums[i])
-
-    parallel(run, len(parts))
-    of_weight = np.add.reduce(sums, 0).reshape(x.shape[x.ndim - len(axis) :])
-    return out, of_weight.astype(x.dtype)
+    out, sums = _in_rows(_rms_norm_back, x, columns, [g, x], scale, eps, sums=())
+    return out, sums.reshape(x.shape[x.ndim - len(axis) :]).astype(x.dtype)
 
 
 def register(backend: Backend) -> None:
