@@ -28,7 +28,7 @@ _AT_ONCE = 512
 _ONES_AT_ONCE = {char: np.ones(_AT_ONCE, dtype=char) for char in "fd"}
 
 
-def _flat(*arrays: Array) -> list[Array] | None:
+def flat(*arrays: Array) -> list[Array] | None:
     """The elements of arrays of one shape in the memory order of the first, views; None where they have gaps.
 
     None too where the arrays are in different orders.
@@ -51,17 +51,17 @@ def apply_flat(function: Callable[..., object], x: Array, worth: int, *others: A
     are shared by the threads.
     """
     out = np.empty_like(x)  # keeps the memory order
-    flat = _flat(x, *others, out)
-    if flat is None:
+    arrays = flat(x, *others, out)
+    if arrays is None:
         return None
     if x.size < worth:
-        function(*flat)
+        function(*arrays)
         return out
     parts = ranges(x.size, max(2, x.size // _PART), _ROW)
 
     def run(i: int) -> None:
         a, b = parts[i]
-        function(*[v[a:b] for v in flat])
+        function(*[v[a:b] for v in arrays])
 
     parallel(run, len(parts))
     return out
