@@ -40,6 +40,28 @@ def _sigmoid_back(crew: Any, items: Any, g: Any, y: Any, out: Any) -> None:
 
 
 @item
+def _relu_item(x: Any, out: Any) -> None:
+    for i in range(x.size):
+        out[i] = 0 if x[i] <= 0 else x[i]  # NaN stays, and -0 does not
+
+
+@loop
+def _relu(crew: Any, items: Any, x: Any, out: Any) -> None:
+    share(crew, items, _relu_item(items, (x, out), (), ()))
+
+
+@item
+def _relu_back_item(g: Any, y: Any, out: Any) -> None:
+    for i in range(g.size):
+        out[i] = g[i] * (y[i] > 0)
+
+
+@loop
+def _relu_back(crew: Any, items: Any, g: Any, y: Any, out: Any) -> None:
+    share(crew, items, _relu_back_item(items, (g, y, out), (), ()))
+
+
+@item
 def _gelu_item(x: Any, out: Any) -> None:
     for i in range(x.size):
         out[i] = x[i] * _HALF * (elementary.erf(x[i] * _ROOT_HALF) + _ONE)
@@ -127,6 +149,8 @@ def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
     compiled_kernel("tanh_back", backend)(_kernel(_tanh_back, flat.QUICK, "fd"))
     compiled_kernel("sigmoid_back", backend)(_kernel(_sigmoid_back, flat.QUICK, "fd"))
+    compiled_kernel("relu", backend)(_kernel(_relu, flat.QUICK, "fd"))
+    compiled_kernel("relu_back", backend)(_kernel(_relu_back, flat.QUICK, "fd"))
     compiled_kernel("silu", backend)(_kernel(_silu, flat.SLOW, "f"))
     compiled_kernel("silu_back", backend)(_kernel(_silu_back, flat.SLOW, "f"))
     forms = {"none": _kernel(_gelu, flat.SLOW, "f"), "tanh": _kernel(_gelu_tanh, flat.SLOW, "f")}

@@ -111,7 +111,7 @@ def item(function: Callable[..., Any]) -> Any:
 
     def items(typing: Any, count: Any, split: Any, whole: Any, each: Any) -> Any:
         """The addresses of a function (arguments, i), and of arguments on the stack of the loop that this is in."""
-        inner = tuple([*split.types, *whole.types, *[_element_type(a) for a in each.types]])
+        inner = (*split.types, *whole.types, *[_element_type(a) for a in each.types])
         of_body = typing.resolve_function_type(types.Dispatcher(body), inner, {})
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -25,8 +25,10 @@ def items_of(size: int, grain: int) -> int:
     return min(_ITEMS, max(1, size // grain))
 
 
-def apply(loop: Callable[..., object], grain: int, x: Array, *others: Array) -> Array | None:
-    """A new array by ``loop(crew, items, x, *others, result)`` on 1-d arrays; None where x has gaps.
+def apply(
+    loop: Callable[..., object], grain: int, x: Array, *others: Array, before: tuple[Any, ...] = ()
+) -> Array | None:
+    """A new array by ``loop(crew, items, *before, x, *others, result)`` on 1-d arrays; None where x has gaps.
 
     The others have the shape and dtype of x, and must be in the same memory order.
     """
@@ -35,5 +37,5 @@ def apply(loop: Callable[..., object], grain: int, x: Array, *others: Array) -> 
     if arrays is None:
         return None
     items = items_of(x.size, grain)
-    loop(crew(items, items >= _WORTH_WAKING), items, *arrays)
+    loop(crew(items, items >= _WORTH_WAKING), items, *before, *arrays)
     return out
