@@ -38,7 +38,7 @@ def many_threads(monkeypatch):
     pool.set_num_threads(2)
     monkeypatch.setattr(cpu_convolution.depthwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_convolution.pointwise, "_WORTH", 0)
-    monkeypatch.setattr(cpu_matmul, "_WORTH", 100)
+    monkeypatch.setattr(cpu_matmul, "_least", 100)
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
     monkeypatch.setattr(cpu_matmul, "_MORE", (200, 400, 800))
     monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
