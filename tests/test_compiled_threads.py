@@ -175,8 +175,9 @@ def operands(dtype):
     same_turn = np.ascontiguousarray(x.transpose(2, 0, 1)).transpose(1, 2, 0)
     spread = np.broadcast_to(number, x.shape)
     one = number.reshape(1, 1, 1)
-    for a, b in [(x, y), (x, turned), (same_turn, turned), (x, number), (x, spread), (x, one), (x[::2], y[::2]),
-                 (x, y[:, :1]), (x, y[0]), (x[0], one), (number, one), (x, y.astype(np.int64)), (x[:0], y[:0])]:  # fmt: skip
+    pairs = [(x, y), (x, turned), (same_turn, turned), (x, number), (x, spread), (x, one), (x[::2], y[::2])]
+    pairs += [(x, y[:, :1]), (x, y[0]), (x[0], one), (number, one), (x, y.astype(np.int64)), (x[:0], y[:0])]
+    for a, b in pairs:
         yield a, b
         yield b, a
 

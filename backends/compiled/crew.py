@@ -17,11 +17,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 from chainrule.backends import pool
-from chainrule.backends.compiled.jit import loop, part
+from chainrule.backends.compiled.jit import cgutils, intrinsic, loop, part, types
 
 # Words of the crew's memory, each in a cache line of its own.
 _POSTED, _OPEN, _NEXT, _JOINED, _LIMIT, _BUSY, _AWAKE, _FUNCTION, _ARGUMENTS, _COUNT = range(0, 80, 8)
@@ -107,7 +105,7 @@ def item(function: Callable[..., Any]) -> Any:
     i < count: of the arrays in the tuple ``split``, which have as many rows, it gets the i-th of ``count`` equal parts,
     and of those in ``each`` element i. It writes where no other item does.
     """
-    body = part(function)
+    body: Any = part(function)
 
     def items(typing: Any, count: Any, split: Any, whole: Any, each: Any) -> Any:
         """The addresses of a function (arguments, i), and of arguments on the stack of the loop that this is in."""

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 
 from chainrule.backends import blas
 from chainrule.backends.compiled.crew import crew, item, share
-from chainrule.backends.compiled.jit import loop
+from chainrule.backends.compiled.jit import intrinsic, loop, types
 
 Array = np.ndarray
 

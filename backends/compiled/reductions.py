@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends.compiled import flat
 from chainrule.backends.compiled.crew import crew, item, share
+from chainrule.backends.compiled.flat import QUICK, items_of
 from chainrule.backends.compiled.jit import loop
 from chainrule.backends.compiled.sums import sum_of
+from chainrule.backends.cpu_elementwise import flat
 
 Array = np.ndarray
 
@@ -33,8 +34,8 @@ def _total(crew: Any, items: int, x: Any) -> float:
 
 def total(x: Array) -> Any:
     """The sum of all elements of float32 or float64 numbers, a scalar of this dtype; None where x has gaps."""
-    arrays = flat.flat(x)
+    arrays = flat(x)
     if arrays is None:
         return None
-    items = flat.items_of(x.size, flat.QUICK)
+    items = items_of(x.size, QUICK)
     return x.dtype.type(_total(crew(items, items >= 16), items, arrays[0]))
