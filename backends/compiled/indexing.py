@@ -162,7 +162,9 @@ def _rows_added(table: Array, rows: Array, block: Array) -> Any:
         return NotImplemented
     block, rows = np.ascontiguousarray(block), np.ascontiguousarray(rows, np.int64)
     pieces = block.size // _PART
-    if table.shape[1] >= _LONG:
+    if table.shape[1] < _WIDE:  # little to share
+        _add_columns(table, rows, block, 0, table.shape[1])
+    elif table.shape[1] >= _LONG:
         columns = ranges(table.shape[1], pieces, 16)
         parallel(lambda i: _add_columns(table, rows, block, *columns[i]), len(columns))
     else:  # every part looks at all numbers
