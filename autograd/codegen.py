@@ -124,6 +124,7 @@ _HELPERS: dict[str, Any] = {
     "Tensor": Tensor,
     "FLOAT32": np.dtype(np.float32),
     "generic": np.generic,
+    "ndarray": np.ndarray,
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,
