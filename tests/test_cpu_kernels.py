@@ -357,6 +357,41 @@ def test_products_of_other_dtypes_and_misfits():
             XP.matmul(x.astype(np.float64), other)
 
 
+@pytest.mark.parametrize(
+    ("a", "b"), [((60, 1), (1, 50)), ((3, 60, 1), (1, 50)), ((2, 1, 30, 1), (3, 1, 40)), ((60, 2), (2, 50))]
+)
+def test_products_of_columns_and_rows(a, b):
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal(a).astype(np.float32), rng.standard_normal(b).astype(np.float32)
+    for left in (x, np.asfortranarray(x), np.repeat(x, 2, -2)[..., ::2, :]):
+        got = XP.matmul(left, y)
+        assert got.flags.c_contiguous
+        np.testing.assert_allclose(got, np.matmul(left, y), rtol=1e-6)
+    with pytest.raises(ValueError, match="matmul"):
+        XP.matmul(x, np.ones((3, 2000), np.float32))
+
+
+def test_transposed_matmul():
+    rng = np.random.default_rng(6)
+    x, y = (rng.standard_normal(s).astype(np.float32) for s in ((30, 20), (30, 40)))
+    for left in (x, np.asfortranarray(x)):
+        check("transposed_matmul", (left, y), {})
+
+
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [(np.float32(3), (2, 3)), (np.ones((2, 1)), (4, 2, 3)), (np.ones((0, 1)), (0, 3)), (np.ones(2), (2,))],
+)
+def test_broadcast_to(x, shape):
+    got, wanted = XP.broadcast_to(x, shape), np.broadcast_to(x, shape)
+    assert (got.shape, got.strides, got.dtype) == (wanted.shape, wanted.strides, wanted.dtype)
+    assert not got.flags.writeable
+    np.testing.assert_array_equal(got, wanted)
+    for wrong in ((-1, 3), (5, 7)):
+        with pytest.raises(ValueError, match="shape"):
+            XP.broadcast_to(np.ones((2, 3)), wrong)
+
+
 def test_linear():
     rng = np.random.default_rng(5)
     x, w, b = (rng.standard_normal(s).astype(np.float32) for s in ((3, 20, 30), (40, 30), (40,)))
@@ -367,7 +402,7 @@ def test_linear():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(1, 16), (7, 40), (40, 17), (3, 1000), (5, 10), (2, 20, 3)])
+@pytest.mark.parametrize("shape", [(1, 16), (7, 40), (40, 17), (3, 1000), (5, 10), (70, 3), (1, 1), (2, 20, 3)])
 def test_cross_entropy(shape, dtype):
     rng = np.random.default_rng(8)
     x = (rng.standard_normal(shape) * 30).astype(dtype)
@@ -379,12 +414,24 @@ def test_cross_entropy(shape, dtype):
 
 
 def test_cross_entropy_of_certain_classes():
-    x = np.zeros((4, 20), dtype=np.float32)
-    x[:, 3] = [0, 100, 1e30, -1e30]
-    target = np.full(4, 3)
-    for name, more in (("class_cross_entropy", ()), ("class_cross_entropy_back", (np.full(4, 1e3, np.float32),))):
+    for classes in (5, 20):
+        x = np.zeros((4, classes), dtype=np.float32)
+        x[:, 3] = [0, 100, 1e30, -1e30]
+        target = np.full(4, 3)
+        for name, more in (("class_cross_entropy", ()), ("class_cross_entropy_back", (np.full(4, 1e3, np.float32),))):
+            got, wanted = getattr(XP, name)(x, target, *more), reference(name, x, target, *more)
+            np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-20)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_cross_entropy_of_numbers_that_are_not_finite():
+    x = np.array([[np.nan, 1, 2], [np.inf, 1, 2], [-np.inf, 0, 1], [0, 0, 0]], dtype=np.float32)
+    target, y = np.array([0, 1, 2, 0]), np.ones(4, np.float32)
+    for name, more in (("class_cross_entropy", ()), ("class_cross_entropy_back", (y,))):
         got, wanted = getattr(XP, name)(x, target, *more), reference(name, x, target, *more)
-        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-20)
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)  # where NaN equals NaN
+    with pytest.raises(IndexError):
+        XP.class_cross_entropy(x, target + 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
