@@ -1,6 +1,7 @@
 """The transforms of Winograd's convolution (``cpu_winograd.py``) in NumPy: batched matrix products over strided views.
 
-``compiled/winograd.py`` has the same functions as loops, which take half the time.
+``compiled/winograd.py`` has the same functions as loops, which take half the time, but for :func:`filter_gradient`,
+which it has not.
 """
 
 from __future__ import annotations

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.backends.compiled.jit import loop
+from chainrule.backends.compiled.jit import loop, part
 from chainrule.backends.compiled.shifts import BYTES, long_sums, shifted_products, shifted_sums
 
 #: elements whose products are added in their own dtype
 _RUN = 2048
 
 
-@loop
+@part
 def fill(out: Any, value: Any) -> None:
     for m in range(out.size):
         out[m] = value
 
 
-@loop
+@part
 def spread(image: Any, top: int, left: int, rows: int, columns: int, sh: int, sw: int, signal: Any) -> None:
     """Write an image (H, W) into ``signal`` as (sh, sw, rows, columns): pixel (y, x) goes to (y + top, x + left).
 
@@ -50,7 +50,7 @@ def spread(image: Any, top: int, left: int, rows: int, columns: int, sh: int, sw
                     to[m] = line[m * sw]
 
 
-@loop
+@part
 def gather(signal: Any, top: int, left: int, rows: int, columns: int, sh: int, sw: int, image: Any) -> None:
     """What :func:`spread` does, backwards; pixels that lie outside of ``signal`` become 0."""
     height, width = image.shape
