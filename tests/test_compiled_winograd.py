@@ -8,7 +8,7 @@ import pytest
 import chainrule as cr
 from chainrule.backends import compiled, cpu_halving, cpu_winograd, cpu_winograd_transforms, pool
 
-cr.device("cpu").backend  # the compiled kernels are there once it is
+_ = cr.device("cpu").backend  # the compiled kernels are there once it is
 pytestmark = [
     pytest.mark.host,
     pytest.mark.skipif(
