@@ -191,7 +191,7 @@ def test_winograd(x, weight, padding, stride, how, precise, monkeypatch):
     used = []
     monkeypatch.setattr(cpu, "precise", precise)
     real = cpu_convolution.winograd.forward
-    monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *args: used.append(1) or real(*args))
+    monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *a, **named: used.append(1) or real(*a, **named))
     convolve(x, weight, stride, padding, (1, 1), groups, np.float32, 3e-6 if precise else 2e-5)
     assert bool(used) is not precise
 
