@@ -575,6 +575,25 @@ def test_whole_sequences(kind, steps, rows, features, hidden, biased, reverse, d
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_weights_too_large_for_sums_of_pieces(kind, monkeypatch):
+    """The gradients of large weights are computed at once, after the last step."""
+    monkeypatch.setattr(cpu_recurrent, "_MOST", 1)
+    test_whole_sequences(kind, 7, 2, 3, 9, True, False, np.float32)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_error_in_the_steps_of_a_gradient(kind):
+    """What waits for the steps does not wait for ever where they fail."""
+    gates, states = {"lstm": (4, 2), "gru": (3, 1)}[kind]
+    x, state = np.ones((6, 2, 3), dtype=np.float32), [np.ones((2, 5), dtype=np.float32)] * states
+    weights = [np.ones((gates * 5, n), dtype=np.float32) for n in (3, 5)]
+    out, *inner = getattr(XP, f"{kind}_sequence")(x, *state, *weights, reverse=False)
+    saved = [x, *state, *weights] if kind == "lstm" else [x, *weights]
+    with pytest.raises(ValueError, match="broadcast"):
+        getattr(XP, f"{kind}_sequence_back")(*saved, *inner, out[:, :, :3], None, None, reverse=False)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_saturated_gates(kind):
     """Where every gate is at an end of its range nothing is lost but what its width cannot hold."""
     rows = {"lstm": 8, "gru": 6}[kind]
