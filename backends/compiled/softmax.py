@@ -15,6 +15,7 @@ from chainrule.backends.pool import parallel
 
 Array = np.ndarray
 
+
 @loop
 def _exponentials(x: Any, top: Any, out: Any) -> Any:
     """``exp(x - top)``, and their sum."""
