@@ -336,3 +336,33 @@ def test_the_gradients_of_slices_meet_in_one_array(dtype):
     if dtype == "float64":
         gradcheck(lambda t: f(t * t), [x])
         gradgradcheck(lambda t: f(t * t), [x])
+
+
+@pytest.mark.parametrize("number", [2.5, float("nan"), 3])
+def test_a_number_written_at_a_mask(number):
+    x = np.arange(12.0, dtype=np.float32).reshape(3, 4)
+    mask = (x % 3 == 0).T
+    t = cr.tensor(x.copy())
+    view = t.mT  # another memory order
+    before = t._version
+    view[cr.tensor(mask)] = number
+    x.T[mask] = number
+    np.testing.assert_array_equal(value(t), x)
+    assert t._version > before and t.dtype == cr.float32
+    with pytest.raises(RuntimeError, match="expand"):
+        cr.zeros(1, 4).expand(3, 4)[cr.tensor(mask.T)] = number
+
+
+def test_a_number_written_at_a_mask_of_integers_and_bools():
+    whole, bools = cr.arange(4), cr.zeros(4, dtype=cr.bool)
+    whole[cr.tensor([True, False, True, False])] = 7.9
+    bools[cr.tensor([True, False, False, False])] = 2
+    assert whole.tolist() == [7, 1, 7, 3] and bools.tolist() == [True, False, False, False]
+
+
+def test_a_number_written_at_a_mask_is_recorded():
+    x, value = cr.ones(3, requires_grad=True), cr.tensor(2.0, requires_grad=True)
+    y = x * 3
+    y[cr.tensor([True, False, True])] = value
+    (y * cr.tensor([1.0, 10.0, 100.0])).sum().backward()
+    assert x.grad.tolist() == [0.0, 30.0, 0.0] and value.grad.item() == 101.0

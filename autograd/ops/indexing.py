@@ -348,6 +348,11 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     tracked = _records(x, (value,))
     if tracked:
         _check_recorded("setitem", x)
+    elif value._data.ndim == 0 and _is_mask_of(x, index):  # no need for the places of its elements
+        check_memory("setitem", x)
+        x._data[...] = x._device.xp.where(index._data, cast(value, x._data.dtype)._data, x._data)
+        bump(x)
+        return
     x, layout, tensors = locate(x, index)
     value = cast(value, x._data.dtype)
     if not tensors:
@@ -372,6 +377,13 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         return
     source = wrap(x._data.copy(), x._device, tracked_node(x))
     adopt("setitem", x, xp_of_tensors.put_at(source, value, *tensors, layout=layout, accumulate=False))
+
+
+def _is_mask_of(x: Tensor, index: Any) -> bool:
+    """Whether an index is one mask for all elements of ``x``, both NumPy arrays."""
+    if not isinstance(index, Tensor) or type(x._data) is not np.ndarray or type(index._data) is not np.ndarray:
+        return False
+    return bool(index._data.ndim) and index._data.dtype.char == "?" and index._data.shape == x._data.shape
 
 
 def _squeezed(value: Tensor, shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -59,11 +59,13 @@ def _as_bits(x: Any, shape: tuple[int, ...], order: list[int], dtype: Any) -> Ar
         x = np.asarray(x, dtype)
     if not isinstance(x, (np.ndarray, np.generic)) or x.dtype != dtype or x.ndim > len(shape):
         return None
-    if x.size != 1:
-        if x.shape != shape:
+    given: Any = np.asarray(x)
+    if given.size != 1:
+        if given.shape != shape:
             return None
-        x = x.transpose(order) if any(x.strides) else x[(slice(0, 1),) * x.ndim]  # one number, spread
-    bits = np.ascontiguousarray(x).reshape(-1).view(_BITS[dtype.itemsize])
+        spread = not any(given.strides)  # one number
+        given = given[(slice(0, 1),) * given.ndim] if spread else given.transpose(order)
+    bits = np.ascontiguousarray(given).reshape(-1).view(_BITS[dtype.itemsize])
     return bits if bits.flags.behaved else bits.copy()  # loops are compiled for arrays that can be written to
 
 

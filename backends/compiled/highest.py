@@ -63,6 +63,10 @@ def _of_blocks(_: Any, x: Any, at: Any, count: Any) -> Any:
     return x.dtype(x, n, n), generate
 
 
+#: as Numba sees it, without the first argument
+_best_of_blocks: Any = _of_blocks
+
+
 @part
 def highest(x: Any, r: Any, count: Any) -> Any:
     """The largest of the first ``count`` float32 in row r of contiguous memory; minus infinity if there are none.
@@ -70,7 +74,7 @@ def highest(x: Any, r: Any, count: Any) -> Any:
     NaN are passed over.
     """
     whole = count // _AT_ONCE * _AT_ONCE
-    best = _of_blocks(x, r * x.shape[1], whole)
+    best = _best_of_blocks(x, r * x.shape[1], whole)
     for j in range(whole, count):
         best = x[r, j] if x[r, j] > best else best
     return best

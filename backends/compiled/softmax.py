@@ -8,28 +8,12 @@ import numpy as np
 
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel, elementary
+from chainrule.backends.compiled.highest import highest
 from chainrule.backends.compiled.jit import loop
 from chainrule.backends.compiled.sums import SUMMED, parts_of, sum_of
 from chainrule.backends.pool import parallel
 
 Array = np.ndarray
-
-_i = np.int32
-_NOT_SIGN = _i(0x7FFFFFFF)
-
-
-@loop
-def _max(bits: Any) -> Any:
-    """The largest number of a row that is given as integers.
-
-    A NaN may be passed over: it comes up again in the sum. Integers are compared as the larger of two floats cannot be
-    taken in another order where there may be a NaN; those of negative numbers run the other way.
-    """
-    top = _i(-0x7FFFFFFF)
-    for j in range(bits.size):
-        key = _i(bits[j] ^ _i(_i(bits[j] >> _i(31)) & _NOT_SIGN))
-        top = key if key > top else top
-    return _i(top ^ _i(_i(top >> _i(31)) & _NOT_SIGN)).view(np.float32)
 
 
 @loop
@@ -57,10 +41,10 @@ def _sum_of_exponentials(x: Any, top: Any) -> Any:
 
 
 @loop
-def _softmax(x: Any, bits: Any, out: Any) -> None:
+def _softmax(x: Any, out: Any) -> None:
     for i in range(x.shape[0]):
         target = out[i]
-        scale = np.float32(1 / _exponentials(x[i], _max(bits[i]), target))
+        scale = np.float32(1 / _exponentials(x[i], highest(x, i, x.shape[1]), target))
         for j in range(target.size):
             target[j] *= scale
 
@@ -81,9 +65,9 @@ def _softmax_back(g: Any, y: Any, out: Any) -> None:
 
 
 @loop
-def _log_softmax(x: Any, bits: Any, out: Any) -> None:
+def _log_softmax(x: Any, out: Any) -> None:
     for i in range(x.shape[0]):
-        row, target, top = x[i], out[i], _max(bits[i])
+        row, target, top = x[i], out[i], highest(x, i, x.shape[1])
         log = np.float32(np.log(_sum_of_exponentials(row, top)))
         for j in range(row.size):
             target[j] = (row[j] - top) - log
@@ -99,17 +83,17 @@ def _log_softmax_back(g: Any, y: Any, out: Any) -> None:
 
 
 @loop
-def _cross_entropy(x: Any, bits: Any, target: Any, out: Any) -> None:
+def _cross_entropy(x: Any, target: Any, out: Any) -> None:
     for i in range(x.shape[0]):
-        row, top = x[i], _max(bits[i])
+        row, top = x[i], highest(x, i, x.shape[1])
         out[i] = np.log(_sum_of_exponentials(row, top)) - (row[target[i]] - top)
 
 
 @loop
-def _cross_entropy_back(x: Any, bits: Any, target: Any, y: Any, out: Any) -> None:
+def _cross_entropy_back(x: Any, target: Any, y: Any, out: Any) -> None:
     for i in range(x.shape[0]):
         row, found = x[i], out[i]
-        total = _exponentials(row, _max(bits[i]), found)
+        total = _exponentials(row, highest(x, i, x.shape[1]), found)
         at_target = np.float32((found[target[i]] / total - 1) * y[i])
         scale = np.float32(y[i] / total)
         for j in range(row.size):
@@ -128,18 +112,18 @@ def _rows(x: Array, axis: int) -> Array | None:
 
 
 def _one(compute: Any) -> Any:
-    """A kernel of x, from a loop of (x, the bits of x, result)."""
+    """A kernel of x, from a loop of (x, result)."""
 
     def run(x: Array, *, axis: int) -> Any:
         rows = _rows(x, axis)
         if rows is None:
             return NotImplemented
         out = np.empty(x.shape, dtype=x.dtype)
-        bits, made, parts = rows.view(np.int32), out.reshape(rows.shape), parts_of(*rows.shape)
+        made, parts = out.reshape(rows.shape), parts_of(*rows.shape)
 
         def part(i: int) -> None:
             a, b = parts[i]
-            compute(rows[a:b], bits[a:b], made[a:b])
+            compute(rows[a:b], made[a:b])
 
         parallel(part, len(parts))
         return out
@@ -185,11 +169,11 @@ def cross_entropy(x: Array, target: Array) -> Any:
         return NotImplemented
     rows = np.ascontiguousarray(x)
     out = np.empty(len(x), dtype=x.dtype)
-    bits, parts = rows.view(np.int32), parts_of(*rows.shape)
+    parts = parts_of(*rows.shape)
 
     def part(i: int) -> None:
         a, b = parts[i]
-        _cross_entropy(rows[a:b], bits[a:b], classes[a:b], out[a:b])
+        _cross_entropy(rows[a:b], classes[a:b], out[a:b])
 
     parallel(part, len(parts))
     return out
@@ -202,11 +186,11 @@ def cross_entropy_back(x: Array, target: Array, y: Array) -> Any:
         return NotImplemented
     rows, slopes = np.ascontiguousarray(x), np.ascontiguousarray(y)
     out = np.empty(x.shape, dtype=x.dtype)
-    bits, parts = rows.view(np.int32), parts_of(*rows.shape)
+    parts = parts_of(*rows.shape)
 
     def part(i: int) -> None:
         a, b = parts[i]
-        _cross_entropy_back(rows[a:b], bits[a:b], classes[a:b], slopes[a:b], out[a:b])
+        _cross_entropy_back(rows[a:b], classes[a:b], slopes[a:b], out[a:b])
 
     parallel(part, len(parts))
     return out
