@@ -1,8 +1,8 @@
 """5x5 convolution with stride 2 for the NumPy backend, as a 3x3 one of an image of half the size.
 
 Each 2x2 square of pixels becomes one pixel of 4 * C channels (space to depth). The filters, padded to 6x6, become 3x3
-of as many channels, and the stride becomes 1, so that Winograd's algorithm applies. Compiled transforms do that while
-they read and write; else it is a copy. Images are (N, H, W, C) here.
+of as many channels, and the stride becomes 1, so that Winograd's algorithm applies. Where its transforms cannot do that
+while they read and write, it is a copy. Images are (N, H, W, C) here.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _filters(weight: Array) -> Array:
 def forward(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
     """x (N, H, W, C) with filters (K, C, 5, 5) and a bias (K): (N, OH, OW, K)."""
     half = (padding[0] // 2, padding[1] // 2)
-    if winograd.knows_squares():
+    if winograd.reads_squares(x):
         return winograd.forward(x, _filters(weight), bias, half, step=2)
     return winograd.forward(_halved(x), _filters(weight), bias, half)
 
@@ -95,7 +95,7 @@ def input_gradient(g: Array, weight: Array, size: Pair, padding: Pair) -> Array:
     """The gradient for images of height and width ``size``, (N, H, W, C), from g (N, OH, OW, K)."""
     turned = _filters(weight)[::-1, ::-1].transpose(0, 1, 3, 2)
     border = (2 - padding[0] // 2, 2 - padding[1] // 2)
-    if winograd.knows_squares():
+    if winograd.writes_squares():
         return winograd.forward(g, turned, None, border, size=size)
     return _doubled(winograd.forward(g, turned, None, border), size)
 
@@ -104,7 +104,7 @@ def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     """The gradient for the filters, (K, C, 5, 5), from x (N, H, W, C) and g (N, OH, OW, K)."""
     c, k = x.shape[3], g.shape[3]
     half = (padding[0] // 2, padding[1] // 2)
-    if winograd.knows_squares():
+    if winograd.reads_squares(x):
         total = winograd.weight_gradient(x, g, (3, 3), half, step=2)
     else:
         total = winograd.weight_gradient(_halved(x), g, (3, 3), half)

@@ -127,8 +127,13 @@ def _all_inputs(tiles: Tiles) -> Array:
     return out
 
 
-def knows_squares() -> bool:
-    """Whether the transforms are those that read and write squares of pixels as one pixel."""
+def reads_squares(x: Array) -> bool:
+    """Whether the transforms can take squares of pixels of x (N, H, W, C) as one pixel."""
+    return bool(_transforms().reads_squares(x))
+
+
+def writes_squares() -> bool:
+    """Whether the transforms can write results as squares of pixels."""
     return _transforms() is not cpu_winograd_transforms
 
 
@@ -137,8 +142,8 @@ def forward(
 ) -> Array:
     """x (N, H, W, C) with filters (r, r, C, K) and a bias (K): (N, OH, OW, K).
 
-    Where the transforms know squares, ``step=2`` makes one pixel of each 2x2 of x, and with a ``size`` each pixel of
-    the result becomes such a square: (N, *size, K / 4).
+    Where the transforms can do so, ``step=2`` makes one pixel of each 2x2 of x, and with a ``size`` each pixel of the
+    result becomes such a square: (N, *size, K / 4).
     """
     r, _, c, k = weight.shape
     tiles, transforms = Tiles(x, r, padding, step), _transforms()

@@ -7,7 +7,7 @@ which it has not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,46 +68,69 @@ def _patch(tiles: Tiles, block: Block) -> Array:
     return patch
 
 
-@cache
-def _band(kernel: int, tw: int, left: int, width: int) -> Array:
-    """The transform of all tiles of a row of ``width`` pixels after ``left`` zeros: (6 * tiles, width)."""
+@lru_cache(maxsize=256)
+def _band(kernel: int, tw: int, left: int, width: int, step: int, right: int) -> Array:
+    """The transform of all tiles of a row of ``width`` pixels after ``left`` zeros: (6 * tiles, width).
+
+    Of the row it takes only pixel ``right`` of each ``step``.
+    """
     transform = _matrices(kernel)[0]
     out = np.zeros((_TILE, tw, width), np.float32)
+    some = out[:, :, right::step]
     for tile in range(tw):
         first = tile * (_TILE + 1 - kernel) - left
-        a, b = max(first, 0), min(first + _TILE, width)
-        out[:, tile, a:b] = transform[:, a - first : b - first] if a < b else 0
+        a, b = max(first, 0), min(first + _TILE, some.shape[2])
+        if a < b:
+            some[:, tile, a:b] = transform[:, a - first : b - first]
     return out.reshape(-1, width)
 
 
+def reads_squares(x: Array) -> bool:
+    """Whether :func:`inputs` takes squares of pixels as one pixel: from images in planes."""
+    return _planar(x)
+
+
+def _planar(x: Array) -> bool:
+    return x.strides[2] == x.itemsize and x.strides[3] >= x.shape[2] * x.itemsize and x.shape[2] <= _WIDE
+
+
 def _planar_inputs(tiles: Tiles) -> Callable[[Block, Array], None]:
-    """:func:`inputs` for images in planes: the product along rows brings channels last, with no copy before it."""
+    """:func:`inputs` for images in planes: the product along rows brings channels last, with no copy before it.
+
+    An infinity makes its whole row of tiles NaN, not its own tile alone.
+    """
     transform, t = _matrices(tiles.kernel)[0], _TILE
-    m, tw, (ph, pw) = tiles.m, tiles.tw, tiles.padding
-    h, w, c = tiles.x.shape[1:]
-    band = _band(tiles.kernel, tw, pw, w)
+    m, tw, step, (ph, pw) = tiles.m, tiles.tw, tiles.step, tiles.padding
+    w, c = tiles.x.shape[2:]
+    bands = [_band(tiles.kernel, tw, pw, w, step, right) for right in range(step)]
 
     def run(block: Block, out: Array) -> None:
         first, end, top, bottom = block
         n, th = end - first, bottom - top
         height, upper = th * m + tiles.kernel - 1, top * m - ph
-        a = min(max(-upper, 0), height)  # rows a:b of the block are inside the image
-        b = max(min(h - upper, height), a)
-        rows = scratch("rows", (n, height, t * tw, c), tiles.x.dtype)
-        rows[:, :a] = 0
-        rows[:, b:] = 0
-        np.matmul(band, tiles.x[first:end, a + upper : b + upper], out=rows[:, a:b])
+        rows = scratch("rows", (n, height, t * tw, tiles.c), tiles.x.dtype)
+        for phase in range(step * step):
+            down, right = divmod(phase, step)
+            some, part = tiles.x[first:end, down::step], rows[..., phase * c : (phase + 1) * c]
+            a = min(max(-upper, 0), height)  # rows a:b of the block are inside the image
+            b = max(min(some.shape[1] - upper, height), a)
+            part[:, :a] = 0
+            part[:, b:] = 0
+            np.matmul(bands[right], some[:, a + upper : b + upper], out=part[:, a:b])
         s = rows.strides
-        windows = _as_strided(rows, (t, n, th, t, tw * c), (tw * s[2], s[0], m * s[1], s[1], s[3]))
-        np.matmul(transform, windows, out=out.reshape(t, t, n, th, tw * c).transpose(1, 2, 3, 0, 4))
+        length = tw * tiles.c
+        windows = _as_strided(rows, (t, n, th, t, length), (tw * s[2], s[0], m * s[1], s[1], s[3]))
+        np.matmul(transform, windows, out=out.reshape(t, t, n, th, length).transpose(1, 2, 3, 0, 4))
 
     return run
 
 
 def inputs(tiles: Tiles) -> Callable[[Block, Array], None]:
-    """A function that puts the transformed tiles of a block of images into an array (36, tiles, C)."""
-    w, strides = tiles.x.shape[2], tiles.x.strides
-    if strides[2] == tiles.x.itemsize and strides[3] >= w * strides[2] and w <= _WIDE:
+    """A function that puts the transformed tiles of a block of images into an array (36, tiles, C).
+
+    Squares of ``tiles.step`` pixels must be something that it reads.
+    """
+    if _planar(tiles.x):
         return _planar_inputs(tiles)
     transform = _matrices(tiles.kernel)[0]
     m, tw, t = tiles.m, tiles.tw, _TILE

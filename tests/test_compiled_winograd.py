@@ -138,15 +138,17 @@ def test_error_against_float64(r, c):
 @pytest.mark.parametrize("size", [(3, 8, 6, 40), (2, 7, 9, 5), (2, 16, 17, 33), (40, 5, 6, 16)])
 @pytest.mark.parametrize("padding", [(2, 2), (0, 4)])
 def test_squares_of_pixels_as_one_pixel(size, padding, in_numpy):
-    """5x5 with stride 2: the compiled transforms regroup pixels as they go, NumPy's get copies."""
+    """5x5 with stride 2: the compiled transforms regroup pixels as they go, NumPy's from planes alone."""
     x, weight, bias = numbers(*size), numbers(37, size[3], 5, 5), numbers(37)
     g = None
     for image in layouts(x):
         y = cpu_halving.forward(image, weight, bias, padding)
         close(y, in_numpy(cpu_halving.forward, x, weight, bias, padding))
+        close(in_numpy(cpu_halving.forward, image, weight, bias, padding), y)
         g = numbers(*y.shape)
         wanted = in_numpy(cpu_halving.weight_gradient, x, g, padding)
         close(cpu_halving.weight_gradient(image, g, padding), wanted)
+        close(in_numpy(cpu_halving.weight_gradient, image, g, padding), wanted)
     wanted = in_numpy(cpu_halving.input_gradient, g, weight, size[1:3], padding)
     for gradient in layouts(g):
         close(cpu_halving.input_gradient(gradient, weight, size[1:3], padding), wanted)

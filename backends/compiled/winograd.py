@@ -282,6 +282,11 @@ def _buffers(**squares: int) -> tuple[Array, ...]:
     return tuple(scratch(name, (count * _COLUMN,), np.float32) for name, count in squares.items())
 
 
+def reads_squares(_: Array) -> bool:
+    """As ``cpu_winograd_transforms.reads_squares``."""
+    return True
+
+
 def inputs(tiles: Any) -> Callable[[Any, Array], None]:
     """As ``cpu_winograd_transforms.inputs``."""
     flat, planar = _flat(tiles.x)
