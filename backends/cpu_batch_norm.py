@@ -41,6 +41,11 @@ def _channels(x: Array) -> list[tuple[int, int]]:
     return ranges(x.shape[1], max(1, -(-x.size // _BLOCK)))
 
 
+def _close_to_zero(mean: Array, var: Array | float) -> bool:
+    """Whether sums need not be taken about the mean: their rounding then costs a bit at most."""
+    return bool((mean * mean <= var).all())
+
+
 def _planes_forward(
     x: Array, weight: Array | None, bias: Array | None, eps: float, out: Array, mean: Array, var: Array
 ) -> None:
@@ -50,16 +55,24 @@ def _planes_forward(
 
     def run(block: int) -> None:
         a, b = blocks[block]
-        target = out[:, a:b]
-        np.divide(np.add.reduce(np.matmul(x[:, a:b], ones), 0), n * length, out=mean[a:b])
-        np.subtract(x[:, a:b], mean[a:b, None], out=target)
-        np.divide(np.add.reduce(np.vecdot(target, target), 0), n * length, out=var[a:b])
+        source, target, middle = x[:, a:b], out[:, a:b], mean[a:b]
+        np.divide(np.add.reduce(np.matmul(source, ones), 0), n * length, out=middle)
+        with np.errstate(over="ignore", invalid="ignore"):  # squares of numbers far from zero, which are not used
+            np.divide(np.add.reduce(np.vecdot(source, source), 0), n * length, out=var[a:b])
+            var[a:b] -= middle * middle
+            centred = not _close_to_zero(middle, var[a:b])
+        if centred:
+            source = np.subtract(source, middle[:, None], out=target)
+            np.divide(np.add.reduce(np.vecdot(target, target), 0), n * length, out=var[a:b])
         scale = 1 / np.sqrt(var[a:b] + x.dtype.type(eps))
         if weight is not None:
             scale *= weight[a:b]
-        np.multiply(target, scale[:, None], out=target)
-        if bias is not None:
-            np.add(target, bias[a:b, None], out=target)
+        np.multiply(source, scale[:, None], out=target)
+        shift = None if bias is None else bias[a:b]
+        if not centred:
+            shift = middle * -scale if shift is None else shift - middle * scale
+        if shift is not None:
+            np.add(target, shift[:, None], out=target)
 
     parallel(run, len(blocks))
 
@@ -74,13 +87,18 @@ def _planes_back(
 
     def run(block: int) -> None:
         a, b = blocks[block]
-        slopes, target = g[:, a:b], out[:, a:b]
-        np.subtract(x[:, a:b], mean[a:b, None], out=target)
+        slopes, source, target, middle = g[:, a:b], x[:, a:b], out[:, a:b], mean[a:b]
         total = np.add.reduce(np.matmul(slopes, ones), 0)
-        along = np.add.reduce(np.vecdot(slopes, target), 0) * rstd[a:b]
-        np.multiply(target, (along * rstd[a:b] * x.dtype.type(-1 / count))[:, None], out=target)
+        if _close_to_zero(middle * rstd[a:b], 1):
+            along = np.add.reduce(np.vecdot(slopes, source), 0) - middle * total
+        else:
+            source, middle = np.subtract(source, middle[:, None], out=target), np.zeros_like(middle)
+            along = np.add.reduce(np.vecdot(slopes, target), 0)
+        along *= rstd[a:b]
+        factor = along * rstd[a:b] * x.dtype.type(-1 / count)
+        np.multiply(source, factor[:, None], out=target)
         np.add(target, slopes, out=target)
-        np.subtract(target, (total / count)[:, None], out=target)
+        np.subtract(target, (total / count + middle * factor)[:, None], out=target)
         np.multiply(target, scale[a:b, None], out=target)
         of_weight[a:b], of_bias[a:b] = along, total
 
@@ -126,6 +144,12 @@ def _rows_forward(
         a, b = cut.blocks[i]
         block, centred = x[a:b], scratch("centred", (b - a, columns), x.dtype)
         about = np.matmul(ones[: b - a], block) / (b - a)
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.multiply(block, block, out=centred)
+            square = np.matmul(ones[: b - a], centred) / (b - a) - about * about
+            if _close_to_zero(about, square):
+                means[i], squares[i] = about, square * (b - a)
+                return
         np.subtract(cut.wide(block), cut.tiled(about, block), out=cut.wide(centred))
         rest = np.matmul(ones[: b - a], centred) / (b - a)  # of a mean that was rounded: it counts far from zero
         np.multiply(centred, centred, out=centred)
@@ -142,14 +166,19 @@ def _rows_forward(
     scale = 1 / np.sqrt(var + x.dtype.type(eps))
     if weight is not None:
         scale *= weight
+    centred, shift = not _close_to_zero(mean, var), bias
+    if not centred:
+        shift = mean * -scale if bias is None else bias - mean * scale
 
     def apply(i: int) -> None:
         a, b = cut.blocks[i]
         target, block = cut.wide(out[a:b]), x[a:b]
-        np.subtract(cut.wide(block), cut.tiled(mean, block), out=target)
-        np.multiply(target, cut.tiled(scale, block), out=target)
-        if bias is not None:
-            np.add(target, cut.tiled(bias, block), out=target)
+        source = cut.wide(block)
+        if centred:
+            source = np.subtract(source, cut.tiled(mean, block), out=target)
+        np.multiply(source, cut.tiled(scale, block), out=target)
+        if shift is not None:
+            np.add(target, cut.tiled(shift, block), out=target)
 
     parallel(apply, len(cut.blocks))
 
@@ -161,25 +190,33 @@ def _rows_back(
     cut = _Rows(count, columns)
     sums = np.empty((2, len(cut.blocks), columns))
     ones = np.ones(cut.blocks[0][1], dtype=x.dtype)
+    centred = not _close_to_zero(mean * rstd, 1)
 
     def measure(i: int) -> None:
         a, b = cut.blocks[i]
         block, product = x[a:b], scratch("centred", (b - a, columns), x.dtype)
-        np.subtract(cut.wide(block), cut.tiled(mean, block), out=cut.wide(product))
-        np.multiply(product, g[a:b], out=product)
+        if centred:
+            np.subtract(cut.wide(block), cut.tiled(mean, block), out=cut.wide(product))
+        np.multiply(product if centred else block, g[a:b], out=product)
         sums[0, i], sums[1, i] = np.matmul(ones[: b - a], g[a:b]), np.matmul(ones[: b - a], product)
 
     parallel(measure, len(cut.blocks))
     total, along = np.add.reduce(sums, 1)
+    if not centred:
+        along -= mean * total
     along *= rstd
     of_weight[:], of_bias[:] = along, total
-    part, slope = (total / count).astype(x.dtype), (along * rstd / -count).astype(x.dtype)
+    slope = along * rstd / -count
+    part = (total / count if centred else total / count + mean * slope).astype(x.dtype)
+    slope = slope.astype(x.dtype)
 
     def apply(i: int) -> None:
         a, b = cut.blocks[i]
         target, block = cut.wide(out[a:b]), x[a:b]
-        np.subtract(cut.wide(block), cut.tiled(mean, block), out=target)
-        np.multiply(target, cut.tiled(slope, block), out=target)
+        source = cut.wide(block)
+        if centred:
+            source = np.subtract(source, cut.tiled(mean, block), out=target)
+        np.multiply(source, cut.tiled(slope, block), out=target)
         np.add(target, cut.wide(g[a:b]), out=target)
         np.subtract(target, cut.tiled(part, block), out=target)
         np.multiply(target, cut.tiled(scale, block), out=target)

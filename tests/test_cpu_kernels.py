@@ -451,11 +451,12 @@ def test_standardise(shape, axis, dtype):
     )
 
 
+@pytest.mark.parametrize("about", [1, 20])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(3, 4, 5, 6), (2, 7, 40), (1, 3, 4, 4), (2, 5, 3, 3), (6, 5)])
-def test_batch_norm(shape, dtype):
+def test_batch_norm(shape, dtype, about):
     rng = np.random.default_rng(11)
-    x = (rng.standard_normal(shape) * 3 + 1).astype(dtype)
+    x = (rng.standard_normal(shape) * 3 + about).astype(dtype)
     weight, bias = rng.standard_normal((2, shape[1])).astype(dtype)
     for values in layouts(x) if x.ndim == 4 else (x,):
         for more in ((), (weight, bias), (weight, None), (None, bias)):
@@ -468,11 +469,12 @@ def test_batch_norm(shape, dtype):
                 np.testing.assert_array_equal(XP.batch_norm(values, *more, eps=1e-3)[0], got[0])
 
 
+@pytest.mark.parametrize("about", [1, 20])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(3, 4, 5, 6), (2, 7, 40), (1, 3, 4, 4), (2, 5, 3, 3), (6, 5), (50, 3), (9, 1200)])
-def test_batch_norm_back(shape, dtype):
+def test_batch_norm_back(shape, dtype, about):
     rng = np.random.default_rng(11)
-    x, g = (rng.standard_normal(shape) * 3 + 1).astype(dtype), rng.standard_normal(shape).astype(dtype)
+    x, g = (rng.standard_normal(shape) * 3 + about).astype(dtype), rng.standard_normal(shape).astype(dtype)
     (weight,) = rng.standard_normal((1, shape[1])).astype(dtype)
     axes = (0, *range(2, len(shape)))
     mean, var = x.mean(axes), x.var(axes)
