@@ -31,6 +31,7 @@ from chainrule.autograd.source import (
 )
 from chainrule.autograd.tensor import Tensor
 from chainrule.autograd.watch import unrecorded, watch
+from chainrule.backends.large import LARGE
 
 
 def prepare(op: Op) -> None:
@@ -123,6 +124,7 @@ _HELPERS: dict[str, Any] = {
     "__name__": "chainrule.autograd.generated",  # the module that warnings are said to come from
     "Tensor": Tensor,
     "FLOAT32": np.dtype(np.float32),
+    "LARGE": LARGE,
     "generic": np.generic,
     "ndarray": np.ndarray,
     "new": object.__new__,

@@ -76,7 +76,11 @@ def _rules(op: Op, taped: bool) -> list[str]:
         if op.name in BY_SCALARS and not taped:
             lines += ["        if not self.shape:", *(f"            {n} = {n}[()]" for n in needs)]
         call = ", ".join(["xp", "g", *needs])
-        lines.append(f"        r_{p} = rule_{p}({call})")
+        if op.large and not taped:
+            lines.append(f"        if g.size < LARGE: r_{p} = rule_{p}({call})")
+            lines.append(f"        else: r_{p} = self.device.large.by_rule(rule_{p}, {call})")
+        else:
+            lines.append(f"        r_{p} = rule_{p}({call})")
         if op.broadcasts:
             lines += [
                 f"        if e_{p}.shape != self.shape:",

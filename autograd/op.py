@@ -67,6 +67,7 @@ class Op:
         label: str = "",
         into: Callable[..., None] | None = None,
         together: Rule | None = None,
+        large: bool = False,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -82,6 +83,7 @@ class Op:
         self.missing = missing
         self.arithmetic = arithmetic
         self.into = into
+        self.large = large
         self.doc = inspect.getdoc(forward)
         if not self.doc:
             raise TypeError(f"op {name!r}: a declaration needs a docstring")
@@ -197,6 +199,7 @@ def op(
     label: str = "",
     into: Callable[..., None] | None = None,
     together: Rule | None = None,
+    large: bool = False,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare an op; see the module docstring.
 
@@ -220,6 +223,8 @@ def op(
         together: a rule for arrays that gives the gradients of all arguments of ``vjp`` in one go, as a tuple, or None
             where it cannot. It runs where all of them are wanted and nothing is recorded; the rules of ``vjp`` are its
             reference.
+        large: large arrays go to the function of this name in ``chainrule.backends.large``; the rules contain nothing
+            but the operators ``+ - * /``, and go there too.
 
     Returns the recorded function, with array-API keywords (``axis``, ``keepdims``).
     """
@@ -246,6 +251,7 @@ def op(
             label=label,
             into=into,
             together=together,
+            large=large,
         )
         register_forward(op_name, forward)
         codegen.prepare(record)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends.large import Arithmetic
 from chainrule.backends.namespace import KERNELS, ArrayNamespace
 
 
@@ -57,6 +58,10 @@ class Backend:
     def add(self, x: Any, y: Any, out: Any = None) -> Any:
         """``x + y`` of large arrays in whatever memory orders; into ``out`` where it is given."""
         return self.xp.add(x, y) if out is None else self.xp.add(x, y, out=out)
+
+    def arithmetic(self) -> Arithmetic:
+        """What generated code calls for large arrays."""
+        return Arithmetic(self.xp)
 
     def random_bits(self, key: int, stream: int, count: int) -> Any:
         """``count`` random 64-bit words of call number ``stream`` under ``key``, as an array of this backend."""

@@ -13,6 +13,7 @@ _LEAST = 16_384
 
 _Function = Callable[..., None]
 _functions: dict[Any, _Function] | None = None
+_products: dict[Any, int] = {}
 
 
 def _find() -> dict[Any, _Function]:
@@ -34,8 +35,19 @@ def _find() -> dict[Any, _Function]:
                 function.argtypes = [size, number, address, size, number, address, size]
                 function.restype = None
                 result[np.dtype(dtype)] = function
+            product: Any = getattr(library, f"scipy_cblas_{letter}gemm64_", None)
+            if product is not None:
+                _products[np.dtype(dtype)] = ctypes.cast(product, ctypes.c_void_p).value or 0
         return result
     return {}
+
+
+def gemm(dtype: Any) -> int | None:
+    """The address of ``cblas_?gemm`` with 64-bit sizes for a dtype, where NumPy brings OpenBLAS along."""
+    global _functions
+    if _functions is None:
+        _functions = _find()
+    return _products.get(dtype)
 
 
 def axpby(a: Any, x: Any, b: Any, y: Any) -> None:

@@ -26,7 +26,9 @@ from chainrule.backends import (
     special,
 )
 from chainrule.backends.base import Backend
+from chainrule.backends.cpu_large import CpuArithmetic
 from chainrule.backends.cpu_shortcuts import SHORTCUTS
+from chainrule.backends.large import Arithmetic
 from chainrule.backends.namespace import ArrayNamespace
 from chainrule.backends.philox import host_bits, host_fill
 
@@ -83,6 +85,9 @@ class NumpyBackend(Backend):
     def add(self, x: Any, y: Any, out: Any = None) -> Any:
         total = layout.mixed(np.add, x, y, out)
         return super().add(x, y, out) if total is None else total
+
+    def arithmetic(self) -> Arithmetic:
+        return CpuArithmetic(self.xp)
 
     def random_bits(self, key: int, stream: int, count: int) -> np.ndarray:
         return host_bits(key, stream, count)

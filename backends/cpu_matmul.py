@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule.backends import compiled
 from chainrule.backends.base import Backend, kernel
 from chainrule.backends.pool import parallel, ranges
 
 Array = np.ndarray
 
-#: Multiplications from which on a product is split (20 MFLOP).
-_WORTH = 10_000_000
+#: Multiplications from which on a product is split (20 MFLOP), and where compiled code hands out the pieces.
+_WORTH, _WORTH_NATIVE = 10_000_000, 4_000_000
 #: Multiplications from which on it is cut into 4, 8 and 16 pieces. OpenBLAS packs the operand that all pieces share
 #: once for each of them: 16 pieces of 512x1024x1024 take 15 % longer than 4.
 _MORE = (20_000_000, 400_000_000, 4_000_000_000)
@@ -27,15 +28,16 @@ _PIECE = 5_000_000
 _LEAST = 4
 
 _matmul = np.matmul
+_least = _WORTH
 
 
 def matmul(x: Array, y: Array, /) -> Array:
     """``x @ y``, batched over leading dimensions, as NumPy defines it."""
     work = x.size * y.shape[-1]
-    if work < _WORTH or y.ndim < 2 or x.ndim < 2:
-        if work >= _OUTER and x.shape[-1] == 1 and y.shape[-2:-1] == (1,) and x.ndim > 1 and x.dtype.char in "fd":
-            outer: Array = np.multiply(x, y, order="C")
-            return outer
+    if work >= _OUTER and x.shape[-1] == 1 and y.shape[-2:-1] == (1,) and x.ndim > 1 and x.dtype.char in "fd":
+        outer: Array = np.multiply(x, y, order="C")
+        return outer
+    if work < _least or y.ndim < 2 or x.ndim < 2:
         return _matmul(x, y)
     if x.dtype.char not in "fd" or x.dtype != y.dtype or x.shape[-1] != y.shape[-2] or not y.size:
         return _matmul(x, y)
@@ -50,7 +52,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """``x @ weight.T + bias``; the bias is added to each piece of a large product while it is in the cache."""
     if (
         bias is not None
-        and x.size * weight.shape[0] >= _WORTH
+        and x.size * weight.shape[0] >= _least
         and x.ndim >= 2
         and weight.ndim == 2
         and x.shape[-1] == weight.shape[1]
@@ -75,6 +77,10 @@ def _product(x: Array, y: Array, bias: Array | None = None) -> Array:
     """(M, K) @ (K, N) + (N) by rows or columns of the result; by K where the result is small."""
     (m, k), n = x.shape, y.shape[1]
     work = m * n * k
+    if compiled.available and (k < 8 * max(m, n) or m * n > 1 << 16):
+        product: Array | None = compiled.module("matmul").product(x, y, bias)
+        if product is not None:
+            return product
     if k >= 8 * max(m, n) and m * n <= 1 << 16:
         parts = ranges(k, min(work // _PIECE, 8), 16)
         sums = np.empty((len(parts), m, n), dtype=x.dtype)
@@ -145,6 +151,8 @@ def batched_into(x: Array, y: Array, out: Array) -> None:
 
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
+    global _least
+    _least = _WORTH_NATIVE if compiled.enabled() else _WORTH
     kernel("matmul", backend)(matmul)
     kernel("linear", backend)(linear)
     kernel("transposed_matmul", backend)(transposed_matmul)

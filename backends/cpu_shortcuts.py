@@ -26,7 +26,7 @@ _minimum_reduce: Any = np.minimum.reduce
 
 def _sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     if x.size >= _LONG and not keepdims:
-        total = _column_sums(x, axis)
+        total = cpu_elementwise.total(x) if axis is None else _column_sums(x, axis)
         if total is not None:
             return total
     return _add_reduce(x, axis, None, None, keepdims)
@@ -46,7 +46,7 @@ def _column_sums(x: Any, axis: Any) -> Any:
 
 
 def _mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    total = _add_reduce(x, axis, None, None, keepdims)
+    total = _sum(x, axis=axis, keepdims=keepdims)
     count = x.size // total.size if total.size else _axis_length(x.shape, axis)
     if count == 0:  # the mean of nothing is nan, without NumPy's warning
         return np.full(total.shape, np.nan, dtype=total.dtype)

@@ -8,6 +8,7 @@ import threading
 from typing import Any, ClassVar, Self
 
 from chainrule.backends.base import Backend
+from chainrule.backends.large import Arithmetic
 
 #: Device type -> "module:class" of its backend, imported on first use.
 _BACKENDS = {
@@ -53,13 +54,14 @@ class device:
         device(type='cpu')
     """
 
-    __slots__ = ("_outer", "array_type", "asarray", "backend", "constants", "index", "type", "xp")
+    __slots__ = ("_outer", "array_type", "asarray", "backend", "constants", "index", "large", "type", "xp")
     type: str
     index: int | None
     backend: Backend
     xp: Any
     array_type: Any
     asarray: Any
+    large: Arithmetic
     constants: dict[Any, Any]
     _outer: threading.local
     _interned: ClassVar[dict[tuple[str, int | None], device]] = {}
@@ -128,7 +130,7 @@ class _UnloadedDevice(device):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("backend", "xp", "array_type", "asarray"):
+        if name not in ("backend", "xp", "array_type", "asarray", "large"):
             raise AttributeError(f"device has no attribute {name!r}")
         backend = backend_for(self.type)
         if self.index is not None and self.index >= backend.device_count():
@@ -137,6 +139,7 @@ class _UnloadedDevice(device):
         self.xp = backend.xp
         self.array_type = backend.array_type
         self.asarray = backend.asarray
+        self.large = backend.arithmetic()
         self.__class__ = device  # type: ignore[assignment]
         return getattr(self, name)
 

@@ -97,14 +97,18 @@ class _Pool:
     """The helpers, and where the last caller ran."""
 
     def __init__(self) -> None:
-        self.start_lock = threading.Lock()
+        #: what the compiled kernels share with the helpers (``compiled/crew.py``); the first word counts the jobs here
+        self.memory = np.zeros(80, np.int64)
+        #: looks out for work without the interpreter's lock, until the first word is no more what it is given
+        self.linger: Callable[[int], None] | None = None
         self.forget()
 
     def forget(self) -> None:
         """Start again without helpers: a forked child has none of its parent's threads."""
         self.start_lock = threading.Lock()
-        self.tasks: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self.tasks: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self.helpers: list[threading.Thread] = []
+        self.memory[:] = 0
         self.cpu = -1
 
     def start(self, count: int) -> None:
@@ -112,15 +116,31 @@ class _Pool:
         with self.start_lock:
             while len(self.helpers) < count:
                 name = f"chainrule-{len(self.helpers) + 1}"
-                helper = threading.Thread(target=self._loop, args=(self.tasks,), name=name, daemon=True)
+                helper = threading.Thread(target=self._help, args=(self.tasks,), name=name, daemon=True)
                 helper.start()
                 self.helpers.append(helper)
             self.cpu = -1
 
-    @staticmethod
-    def _loop(tasks: queue.SimpleQueue[_Job]) -> None:
+    def _help(self, tasks: queue.SimpleQueue[_Job | None]) -> None:
+        """What a helper does."""
         while True:
-            tasks.get().help()
+            self._help_with(tasks.get())
+            posted, waited = int(self.memory[0]), self.linger is None
+            while True:  # a job posted from here on changes the first word
+                try:
+                    self._help_with(tasks.get_nowait())
+                    posted, waited = int(self.memory[0]), self.linger is None
+                except queue.Empty:
+                    if waited or self.linger is None:
+                        break
+                    self.linger(posted)
+                    waited = True
+
+    @staticmethod
+    def _help_with(job: _Job | None) -> None:
+        """Help, and keep no reference to the job; None only wakes the helper up."""
+        if job is not None:
+            job.help()
 
     def leave_core(self) -> None:
         """Keep the helpers off the caller's core: after any idle millisecond they would be woken on it."""
@@ -212,6 +232,34 @@ def set_num_threads(count: int) -> None:
     _threads = count
 
 
+def helpers_for(count: int) -> int:
+    """How many helpers there are for ``count`` items, started if need be; 0 with one thread and inside a job."""
+    helpers = min(_threads or get_num_threads(), count) - 1
+    if helpers < 1 or _thread.inside:
+        return 0
+    if len(_pool.helpers) < helpers:
+        _pool.start(helpers)
+    if _found is not None:
+        _pool.leave_core()
+    return helpers
+
+
+def wake(helpers: int) -> None:
+    """Wake so many sleeping helpers: they look for work in the memory that compiled kernels share with them."""
+    for _ in range(helpers):
+        _pool.tasks.put(None)
+
+
+def shared_memory() -> np.ndarray:
+    """The words by which compiled kernels hand out work; the first changes with every call of :func:`parallel`."""
+    return _pool.memory
+
+
+def linger_by(function: Callable[[int], None]) -> None:
+    """Have helpers call this before they go to sleep, with what the first word was when they last looked for a job."""
+    _pool.linger = function
+
+
 def parallel(function: Callable[[int], object], count: int) -> None:
     """Run ``function(i)`` for each ``i`` in ``range(count)`` on all threads, and wait for all of them.
 
@@ -226,18 +274,15 @@ def parallel(function: Callable[[int], object], count: int) -> None:
         >>> squares
         [0, 1, 4, 9]
     """
-    helpers = min(_threads or get_num_threads(), count) - 1
-    if helpers < 1 or _thread.inside:
+    helpers = helpers_for(count)
+    if not helpers:
         for i in range(count):
             function(i)
         return
-    if len(_pool.helpers) < helpers:
-        _pool.start(helpers)
-    if _found is not None:
-        _pool.leave_core()
     job = _Job(function, count)
     for _ in range(helpers):
         _pool.tasks.put(job)
+    _pool.memory[0] += 1
     job.drain()
     job.wait()
     if job.error is not None:

@@ -120,12 +120,12 @@ def test_elementary_functions(name, ulps):
 
 @needs_numba
 def test_a_change_in_any_file_of_the_package_compiles_its_loops_again():
-    from chainrule.backends.compiled import elementwise, jit
+    from chainrule.backends.compiled import jit, sums
 
     assert jit._stamp() == jit.STAMP
-    loop = elementwise._exp
+    loop = sums.sum_of
     index = loop._cache._cache_file
-    loop(np.zeros(4, np.float32), np.zeros(4, np.float32))
+    loop(np.zeros(4, np.float32))
     assert index._load_index()  # it is on disk under this stamp,
     index._source_stamp = (0.0, 0)
     try:

@@ -13,6 +13,7 @@ import scipy.special
 import chainrule as cr  # noqa: F401  (declares the ops)
 from chainrule.backends import (
     backend_for,
+    compiled,
     cpu,
     cpu_attention,
     cpu_batch_norm,
@@ -38,7 +39,7 @@ def many_threads(monkeypatch):
     pool.set_num_threads(2)
     monkeypatch.setattr(cpu_convolution.depthwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_convolution.pointwise, "_WORTH", 0)
-    monkeypatch.setattr(cpu_matmul, "_WORTH", 100)
+    monkeypatch.setattr(cpu_matmul, "_least", 100)
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
     monkeypatch.setattr(cpu_matmul, "_MORE", (200, 400, 800))
     monkeypatch.setattr(cpu_pooling, "_WORTH", 1)
@@ -310,9 +311,11 @@ PRODUCTS = [
 ]
 
 
+@pytest.mark.parametrize("with_numba", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("a", "b"), PRODUCTS)
-def test_products(a, b, dtype):
+def test_products(a, b, dtype, with_numba, monkeypatch):
+    monkeypatch.setattr(compiled, "available", with_numba and compiled.available)
     rng = np.random.default_rng(4)
     x, y = rng.standard_normal(a).astype(dtype), rng.standard_normal(b).astype(dtype)
     for left in (x, np.ascontiguousarray(x.T).T, np.repeat(x, 2, -1)[..., ::2]):
@@ -325,11 +328,13 @@ def test_products(a, b, dtype):
             pool.set_num_threads(2)
 
 
+@pytest.mark.parametrize("with_numba", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("a", "n"), [((70, 40), 30), ((30, 40), 70), ((2, 3, 900), 5), ((7, 20, 8), 9), ((900,), 4), ((0, 40), 30)]
 )
-def test_products_with_a_bias(a, n, dtype):
+def test_products_with_a_bias(a, n, dtype, with_numba, monkeypatch):
+    monkeypatch.setattr(compiled, "available", with_numba and compiled.available)
     rng = np.random.default_rng(4)
     x, w, bias = (rng.standard_normal(s).astype(dtype) for s in (a, (n, a[-1]), (n,)))
     for left in (x, np.ascontiguousarray(x.T).T):

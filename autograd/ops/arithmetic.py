@@ -20,6 +20,7 @@ from chainrule.autograd.tensor import Tensor
     check=Binary(reference=np.add),
     harmonise=True,
     broadcasts=True,
+    large=True,
 )
 def add(xp, x, y):
     """Sum of two tensors, elementwise with broadcasting."""
@@ -32,6 +33,7 @@ def add(xp, x, y):
     harmonise=True,
     broadcasts=True,
     label="sub",
+    large=True,
 )
 def subtract(xp, x, y):
     """Difference of two tensors, elementwise with broadcasting."""
@@ -45,6 +47,7 @@ def subtract(xp, x, y):
     harmonise=True,
     broadcasts=True,
     inplace=True,
+    large=True,
 )
 def multiply(xp, x, y):
     """Product of two tensors, elementwise with broadcasting.
@@ -64,6 +67,7 @@ def multiply(xp, x, y):
     floating=True,
     broadcasts=True,
     label="div",
+    large=True,
 )
 def divide(xp, x, y):
     """Quotient of two tensors, elementwise with broadcasting."""
@@ -183,7 +187,13 @@ def power_by_number(xp, x, *, exponent):
     return xp.pow(x, exponent)
 
 
-@op(vjp={"x": lambda xp, g: -g}, check=Unary(reference=np.negative), public="neg negative", inplace=True)
+@op(
+    vjp={"x": lambda xp, g: -g},
+    check=Unary(reference=np.negative),
+    public="neg negative",
+    inplace=True,
+    large=True,
+)
 def negative(xp, x):
     """The tensor with its sign changed.
 

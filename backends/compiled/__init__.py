@@ -53,6 +53,8 @@ MODULES: dict[str, str] = {
     "lstm_sequence_back": "lstm",
     "max_pool2d": "pooling",
     "max_pool2d_back": "pooling",
+    "relu": "activations",
+    "relu_back": "activations",
     "resample": "pooling",
     "rms_norm": "layer_norm",
     "rms_norm_back": "layer_norm",

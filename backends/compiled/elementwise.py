@@ -8,43 +8,60 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.base import Backend
-from chainrule.backends.compiled import compiled_kernel, elementary
+from chainrule.backends.compiled import compiled_kernel, elementary, flat
+from chainrule.backends.compiled.crew import item, share
 from chainrule.backends.compiled.jit import loop
-from chainrule.backends.cpu_elementwise import apply_flat
-
-#: elements that take about 200 us, from which on a second thread pays
-_SHARED = 1 << 18
 
 
-@loop
-def _exp(x: Any, out: Any) -> None:
+@item
+def _exp_item(x: Any, out: Any) -> None:
     for i in range(x.size):
         out[i] = elementary.exp(x[i])
 
 
 @loop
-def _tanh(x: Any, out: Any) -> None:
+def _exp(crew: Any, items: Any, x: Any, out: Any) -> None:
+    share(crew, items, _exp_item(items, (x, out), (), ()))
+
+
+@item
+def _tanh_item(x: Any, out: Any) -> None:
     for i in range(x.size):
         out[i] = elementary.tanh(x[i])
 
 
 @loop
-def _sigmoid(x: Any, out: Any) -> None:
+def _tanh(crew: Any, items: Any, x: Any, out: Any) -> None:
+    share(crew, items, _tanh_item(items, (x, out), (), ()))
+
+
+@item
+def _sigmoid_item(x: Any, out: Any) -> None:
     for i in range(x.size):
         out[i] = elementary.sigmoid(x[i])
 
 
 @loop
-def _erf(x: Any, out: Any) -> None:
+def _sigmoid(crew: Any, items: Any, x: Any, out: Any) -> None:
+    share(crew, items, _sigmoid_item(items, (x, out), (), ()))
+
+
+@item
+def _erf_item(x: Any, out: Any) -> None:
     for i in range(x.size):
         out[i] = elementary.erf(x[i])
 
 
-def _kernel(compute: Callable[[Any, Any], None]) -> Callable[[Any], Any]:
+@loop
+def _erf(crew: Any, items: Any, x: Any, out: Any) -> None:
+    share(crew, items, _erf_item(items, (x, out), (), ()))
+
+
+def _kernel(compute: Callable[..., None]) -> Callable[[Any], Any]:
     def run(x: Any) -> Any:
         if x.dtype != np.float32:
             return NotImplemented
-        out = apply_flat(compute, x, _SHARED)
+        out = flat.apply(compute, flat.SLOW, x)
         return NotImplemented if out is None else out
 
     return run

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numba.core.cgutils
+import numba.core.types
+import numba.extending
 
 # Sums may be taken in another order and products joined with additions, which is what vector instructions need. NaN,
 # infinities and subnormal numbers stay what they are.
@@ -14,6 +17,11 @@ _REORDERED = {"contract", "reassoc", "nsz"}
 
 #: of a function that only loops call
 _INSIDE: dict[str, Any] = {"error_model": "numpy", "no_cpython_wrapper": True}
+
+
+#: these have no types that mypy could follow
+cgutils: Any = numba.core.cgutils
+types: Any = numba.core.types
 
 
 def _stamp() -> tuple[float, int]:
@@ -24,6 +32,11 @@ def _stamp() -> tuple[float, int]:
 
 #: Numba alone looks at the one file that a loop stands in, and would keep using what other files have changed
 STAMP = _stamp()
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Numba's decorator for what is written in LLVM's language."""
+    return numba.extending.intrinsic(function)
 
 
 def loop(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.base import Backend
-from chainrule.backends.compiled import compiled_kernel
+from chainrule.backends.compiled import compiled_kernel, flat
+from chainrule.backends.compiled.crew import crew, item, share
 from chainrule.backends.compiled.jit import loop
-from chainrule.backends.compiled.sums import SUMMED, parts_of, squares_about, sum_of, usable, vector
-from chainrule.backends.pool import parallel
+from chainrule.backends.compiled.sums import SUMMED, squares_about, sum_of, usable, vector
 
 Array = np.ndarray
 
 
-@loop
-def _layer_norm(x: Any, weight: Any, bias: Any, eps: float, out: Any) -> None:
+@item
+def _layer_norm_item(x: Any, out: Any, weight: Any, bias: Any, eps: float) -> None:
     for i in range(x.shape[0]):
         row, target = x[i], out[i]
         mean = row.dtype.type(sum_of(row) / row.size)
@@ -26,7 +26,12 @@ def _layer_norm(x: Any, weight: Any, bias: Any, eps: float, out: Any) -> None:
 
 
 @loop
-def _layer_norm_back(g: Any, x: Any, weight: Any, eps: float, out: Any, sums: Any) -> None:
+def _layer_norm(crew: Any, items: Any, rows: Any, constants: Any) -> None:
+    share(crew, items, _layer_norm_item(items, rows, constants, ()))
+
+
+@item
+def _layer_norm_back_item(g: Any, x: Any, out: Any, weight: Any, eps: float, sums: Any) -> None:
     """``sums``: of g * standardised x and of g over the rows, float64."""
     n = x.shape[1]
     along_weight, along_bias = np.zeros(n, x.dtype), np.zeros(n, x.dtype)
@@ -60,7 +65,12 @@ def _layer_norm_back(g: Any, x: Any, weight: Any, eps: float, out: Any, sums: An
 
 
 @loop
-def _standardise_back(g: Any, x: Any, z: Any, eps: float, out: Any) -> None:
+def _layer_norm_back(crew: Any, items: Any, rows: Any, constants: Any, sums: Any) -> None:
+    share(crew, items, _layer_norm_back_item(items, rows, constants, (sums,)))
+
+
+@item
+def _standardise_back_item(g: Any, x: Any, z: Any, out: Any, eps: float) -> None:
     n = x.shape[1]
     for i in range(x.shape[0]):
         row, slope, result, target = x[i], g[i], z[i], out[i]
@@ -80,7 +90,12 @@ def _standardise_back(g: Any, x: Any, z: Any, eps: float, out: Any) -> None:
 
 
 @loop
-def _rms_norm(x: Any, weight: Any, eps: float, out: Any) -> None:
+def _standardise_back(crew: Any, items: Any, rows: Any, constants: Any) -> None:
+    share(crew, items, _standardise_back_item(items, rows, constants, ()))
+
+
+@item
+def _rms_norm_item(x: Any, out: Any, weight: Any, eps: float) -> None:
     for i in range(x.shape[0]):
         row, target = x[i], out[i]
         scale = row.dtype.type(1 / np.sqrt(squares_about(row, row.dtype.type(0)) / row.size + eps))
@@ -89,7 +104,12 @@ def _rms_norm(x: Any, weight: Any, eps: float, out: Any) -> None:
 
 
 @loop
-def _rms_norm_back(g: Any, x: Any, weight: Any, eps: float, out: Any, sums: Any) -> None:
+def _rms_norm(crew: Any, items: Any, rows: Any, constants: Any) -> None:
+    share(crew, items, _rms_norm_item(items, rows, constants, ()))
+
+
+@item
+def _rms_norm_back_item(g: Any, x: Any, out: Any, weight: Any, eps: float, sums: Any) -> None:
     """``sums``: of g * normalised x over the rows, float64."""
     n = x.shape[1]
     along_weight = np.zeros(n, x.dtype)
@@ -115,6 +135,11 @@ def _rms_norm_back(g: Any, x: Any, weight: Any, eps: float, out: Any, sums: Any)
                 along_weight[j] = 0
 
 
+@loop
+def _rms_norm_back(crew: Any, items: Any, rows: Any, constants: Any, sums: Any) -> None:
+    share(crew, items, _rms_norm_back_item(items, rows, constants, (sums,)))
+
+
 def _row_length(x: Array, axis: tuple[int, ...], *others: Array | None) -> int:
     """The elements that the last axes hold, where the kernels can run; else 0."""
     first = x.ndim - len(axis)
@@ -126,20 +151,17 @@ def _row_length(x: Array, axis: tuple[int, ...], *others: Array | None) -> int:
 def _in_rows(
     loop: Any, x: Array, columns: int, inputs: list[Array], *constants: Any, sums: tuple[int, ...] | None = None
 ) -> tuple[Array, Array]:
-    """``loop(*inputs, *constants, result)`` for parts of the rows, on all threads: the result, in the shape of x.
+    """``loop(crew, items, inputs, constants, result)`` on matrices: the result, in the shape of x.
 
-    With ``sums`` the loop also adds to a float64 array (*sums, columns), of which those of all parts are added up.
+    With ``sums`` each item also adds to a float64 array (*sums, columns), of which those of all items are added up.
     """
     rows = [np.ascontiguousarray(a).reshape(-1, columns) for a in inputs]
     out = np.empty(x.shape, dtype=x.dtype)  # not a view: it can become a ``.grad`` as it is
-    made, parts = out.reshape(rows[0].shape), parts_of(*rows[0].shape)
-    found = np.zeros((len(parts), *(sums or ()), columns))
-
-    def run(i: int) -> None:
-        a, b = parts[i]
-        loop(*[row[a:b] for row in rows], *constants, made[a:b], *([] if sums is None else [found[i]]))
-
-    parallel(run, len(parts))
+    made = out.reshape(rows[0].shape)
+    # each item has sums of its own, which should be few against its rows
+    items = min(flat.items_of(x.size, flat.SLOW), max(1, len(made) // (1 if sums is None else 16)))
+    found = np.zeros((items, *(sums or ()), columns))
+    loop(crew(items, items > 32), items, (*rows, made), constants, *([] if sums is None else [found]))
     return out, np.add.reduce(found, 0)
 
 
