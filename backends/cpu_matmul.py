@@ -34,10 +34,10 @@ _least = _WORTH
 def matmul(x: Array, y: Array, /) -> Array:
     """``x @ y``, batched over leading dimensions, as NumPy defines it."""
     work = x.size * y.shape[-1]
+    if work >= _OUTER and x.shape[-1] == 1 and y.shape[-2:-1] == (1,) and x.ndim > 1 and x.dtype.char in "fd":
+        outer: Array = np.multiply(x, y, order="C")
+        return outer
     if work < _least or y.ndim < 2 or x.ndim < 2:
-        if work >= _OUTER and x.shape[-1] == 1 and y.shape[-2:-1] == (1,) and x.ndim > 1 and x.dtype.char in "fd":
-            outer: Array = np.multiply(x, y, order="C")
-            return outer
         return _matmul(x, y)
     if x.dtype.char not in "fd" or x.dtype != y.dtype or x.shape[-1] != y.shape[-2] or not y.size:
         return _matmul(x, y)

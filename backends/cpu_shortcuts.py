@@ -17,6 +17,7 @@ _LONG = 1 << 11
 
 #: for the iterator whose view of its operand is the operand broadcast
 _ANY_SIZE, _READ = ["multi_index", "refs_ok", "zerosize_ok"], [["readonly"]]
+_iterator: Any = np.nditer
 
 _add_reduce: Any = np.add.reduce
 _maximum_reduce: Any = np.maximum.reduce
@@ -108,7 +109,7 @@ def _ones(shape: Any, *, dtype: Any = None) -> Any:
 def _broadcast_to(x: Any, /, shape: tuple[int, ...]) -> Any:
     if type(x) is np.ndarray and type(shape) is tuple and shape and min(shape) >= 0:
         # what np.broadcast_to does behind its checks, in a third of the time
-        return np.nditer((x,), _ANY_SIZE, _READ, itershape=shape, order="C").itviews[0]
+        return _iterator((x,), _ANY_SIZE, _READ, itershape=shape, order="C").itviews[0]
     return np.broadcast_to(x, shape)
 
 
