@@ -1,4 +1,8 @@
-"""Tensors in host memory and their elements as arrays, for the tests of NumPy functions and of the array API."""
+"""Tensors in host memory and their elements as arrays, for the tests of NumPy functions and of the array API.
+
+The Tensors of ``t`` and ``leaf`` are in host memory whatever the default device is: arrays are. What holds on other
+devices is tested by name.
+"""
 
 from __future__ import annotations
 
