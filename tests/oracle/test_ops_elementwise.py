@@ -30,11 +30,10 @@ pytestmark = pytest.mark.oracle
 
 P = Pieces()
 A, ints, bools = P.array, P.ints, P.bools
+
 PLAIN = "abs absolute neg negative sign trunc exp expm1 sin cos tanh sigmoid relu square".split()
 POSITIVE = "log log1p sqrt rsqrt reciprocal".split()
 TESTS = "isfinite isnan isinf logical_not".split()
-
-
 UNARY = [(n, (a,)) for n in PLAIN for a in (A(2, 3), A(), A(0, 2), ints(4), ints())]
 UNARY += [(n, (a,)) for n in POSITIVE for a in (A(2, 3, low=0.3), A(low=0.5), A(0), ints(4, low=1))]
 UNARY += [(n, (a,)) for n in TESTS for a in (A(2, 3), SPECIAL, ints(4), bools(3))]

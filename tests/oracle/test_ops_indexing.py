@@ -13,6 +13,7 @@ pytestmark = pytest.mark.oracle
 P = Pieces()
 A = P.array
 N = np.array
+
 BASIC = [
     0, -1, 1, (0, 1), (0, -1, 2), slice(1, 3), slice(None, None, 2), slice(-2, None), slice(5, 9), slice(2, 1), None,
     Ellipsis, (Ellipsis, 0),
