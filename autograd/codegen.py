@@ -126,6 +126,7 @@ _HELPERS: dict[str, Any] = {
     "FLOAT32": np.dtype(np.float32),
     "LARGE": LARGE,
     "generic": np.generic,
+    "ndarray": np.ndarray,
     "new": object.__new__,
     "mode": runtime.mode,
     "ordinary": runtime.ordinary,

@@ -216,11 +216,11 @@ def _check_seed(caller: str, root: Tensor, seed: Any) -> Tensor:
 
 def _order(roots: Any) -> list[Any]:
     """Every edge target that the roots lead to, latest first: a reverse topological order, leaves at the end."""
-    seen = set(roots)
+    seen = {None, *roots}
     found = list(roots)
     for node in found:  # grows while it is walked
         for edge in node.inputs:
-            if edge is not None and edge not in seen:
+            if edge not in seen:
                 seen.add(edge)
                 found.append(edge)
     found.sort(key=_by_sequence, reverse=True)

@@ -19,6 +19,8 @@ _WORTH, _WORTH_NATIVE = 10_000_000, 4_000_000
 #: Multiplications from which on it is cut into 4, 8 and 16 pieces. OpenBLAS packs the operand that all pieces share
 #: once for each of them: 16 pieces of 512x1024x1024 take 15 % longer than 4.
 _MORE = (20_000_000, 400_000_000, 4_000_000_000)
+#: Products of a column and a row: elements of the result from which on multiplying takes less time than BLAS
+_OUTER = 1 << 10
 #: Pieces of a batch, and of a sum, and their multiplications.
 _MOST = 16
 _PIECE = 5_000_000
@@ -31,7 +33,11 @@ _least = _WORTH
 
 def matmul(x: Array, y: Array, /) -> Array:
     """``x @ y``, batched over leading dimensions, as NumPy defines it."""
-    if x.size * y.shape[-1] < _least or y.ndim < 2 or x.ndim < 2:
+    work = x.size * y.shape[-1]
+    if work < _least or y.ndim < 2 or x.ndim < 2:
+        if work >= _OUTER and x.shape[-1] == 1 and y.shape[-2:-1] == (1,) and x.ndim > 1 and x.dtype.char in "fd":
+            outer: Array = np.multiply(x, y, order="C")
+            return outer
         return _matmul(x, y)
     if x.dtype.char not in "fd" or x.dtype != y.dtype or x.shape[-1] != y.shape[-2] or not y.size:
         return _matmul(x, y)
@@ -60,6 +66,11 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     if bias is not None:
         out += bias
     return out
+
+
+def transposed_matmul(x: Array, y: Array) -> Array:
+    """``x.T @ y`` of two matrices."""
+    return matmul(x.T, y)
 
 
 def _product(x: Array, y: Array, bias: Array | None = None) -> Array:
@@ -144,3 +155,4 @@ def register(backend: Backend) -> None:
     _least = _WORTH_NATIVE if compiled.enabled() else _WORTH
     kernel("matmul", backend)(matmul)
     kernel("linear", backend)(linear)
+    kernel("transposed_matmul", backend)(transposed_matmul)

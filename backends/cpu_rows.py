@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends import cpu_cross_entropy
 from chainrule.backends.base import Backend, kernel
 from chainrule.backends.namespace import FORWARDS
 from chainrule.backends.pool import parallel, ranges, scratch
@@ -200,14 +201,20 @@ def register(backend: Backend) -> None:
     @kernel("class_cross_entropy", backend)
     def loss(x: Array, target: Array) -> Any:
         rows = _rows_of(x, x.shape[1]) if x.ndim == 2 else None
-        return FORWARDS["class_cross_entropy"](xp, x, target) if rows is None else class_cross_entropy(rows, target)
+        if rows is not None:
+            return class_cross_entropy(rows, target)
+        if x.ndim == 2 and x.shape[1] <= cpu_cross_entropy.MOST:
+            return cpu_cross_entropy.class_cross_entropy(x, target)
+        return FORWARDS["class_cross_entropy"](xp, x, target)
 
     @kernel("class_cross_entropy_back", backend)
     def loss_back(x: Array, target: Array, y: Array) -> Any:
         rows = _rows_of(x, x.shape[1]) if x.ndim == 2 and y.dtype == x.dtype else None
-        if rows is None:
-            return FORWARDS["class_cross_entropy_back"](xp, x, target, y)
-        return class_cross_entropy_back(rows, target, y)
+        if rows is not None:
+            return class_cross_entropy_back(rows, target, y)
+        if x.ndim == 2 and x.shape[1] <= cpu_cross_entropy.MOST:
+            return cpu_cross_entropy.class_cross_entropy_back(x, target, y)
+        return FORWARDS["class_cross_entropy_back"](xp, x, target, y)
 
     @kernel("standardise", backend)
     def normalised(x: Array, *, axis: tuple[int, ...], eps: float) -> Any:

@@ -15,6 +15,9 @@ from chainrule.backends import cpu_elementwise, layout
 #: elements from which on a sum is worth a closer look
 _LONG = 1 << 11
 
+#: for the iterator whose view of its operand is the operand broadcast
+_ANY_SIZE, _READ = ["multi_index", "refs_ok", "zerosize_ok"], [["readonly"]]
+
 _add_reduce: Any = np.add.reduce
 _maximum_reduce: Any = np.maximum.reduce
 _minimum_reduce: Any = np.minimum.reduce
@@ -102,8 +105,14 @@ def _ones(shape: Any, *, dtype: Any = None) -> Any:
     return _full(shape, 1, dtype=np.float64 if dtype is None else dtype)
 
 
+def _broadcast_to(x: Any, /, shape: tuple[int, ...]) -> Any:
+    if type(x) is np.ndarray and type(shape) is tuple and shape and min(shape) >= 0:
+        # what np.broadcast_to does behind its checks, in a third of the time
+        return np.nditer((x,), _ANY_SIZE, _READ, itershape=shape, order="C").itviews[0]
+    return np.broadcast_to(x, shape)
+
+
 def _spread(x: Any, *, shape: tuple[int, ...]) -> Any:
-    # np.broadcast_to takes 3.3 us, this 0.5
     out = np.empty(shape, x.dtype)
     out[...] = x
     return out
@@ -111,6 +120,7 @@ def _spread(x: Any, *, shape: tuple[int, ...]) -> Any:
 
 #: name in the namespace -> the function that takes the place of NumPy's
 SHORTCUTS: dict[str, Any] = {
+    "broadcast_to": _broadcast_to,
     "sum": _sum,
     "mean": _mean,
     "max": _max,

@@ -205,6 +205,7 @@ def _attended(q: Any, k: Any, v: Any) -> int:
 PRODUCTS: dict[str, Callable[..., int]] = {
     "linear": lambda out, x, weight, bias=None: math.prod(out.shape) * x.shape[-1],
     "matmul": lambda out, x, y: math.prod(out.shape) * x.shape[-1],
+    "transposed_matmul": lambda out, x, y: math.prod(out.shape) * x.shape[0],
     "contract": lambda out, x, y, **letters: _contracted(x, y, **letters),
     "conv2d": lambda out, x, weight, bias=None, **_: math.prod(out.shape) * math.prod(weight.shape[1:]),
     "conv3d": lambda out, x, weight, bias=None, **_: math.prod(out.shape) * math.prod(weight.shape[1:]),

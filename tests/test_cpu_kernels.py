@@ -191,7 +191,7 @@ def test_winograd(x, weight, padding, stride, how, precise, monkeypatch):
     used = []
     monkeypatch.setattr(cpu, "precise", precise)
     real = cpu_convolution.winograd.forward
-    monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *args: used.append(1) or real(*args))
+    monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *a, **named: used.append(1) or real(*a, **named))
     convolve(x, weight, stride, padding, (1, 1), groups, np.float32, 3e-6 if precise else 2e-5)
     assert bool(used) is not precise
 
@@ -357,6 +357,41 @@ def test_products_of_other_dtypes_and_misfits():
             XP.matmul(x.astype(np.float64), other)
 
 
+@pytest.mark.parametrize(
+    ("a", "b"), [((60, 1), (1, 50)), ((3, 60, 1), (1, 50)), ((2, 1, 30, 1), (3, 1, 40)), ((60, 2), (2, 50))]
+)
+def test_products_of_columns_and_rows(a, b):
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal(a).astype(np.float32), rng.standard_normal(b).astype(np.float32)
+    for left in (x, np.asfortranarray(x), np.repeat(x, 2, -2)[..., ::2, :]):
+        got = XP.matmul(left, y)
+        assert got.flags.c_contiguous
+        np.testing.assert_allclose(got, np.matmul(left, y), rtol=1e-6)
+    with pytest.raises(ValueError, match="matmul"):
+        XP.matmul(x, np.ones((3, 2000), np.float32))
+
+
+def test_transposed_matmul():
+    rng = np.random.default_rng(6)
+    x, y = (rng.standard_normal(s).astype(np.float32) for s in ((30, 20), (30, 40)))
+    for left in (x, np.asfortranarray(x)):
+        check("transposed_matmul", (left, y), {})
+
+
+@pytest.mark.parametrize(
+    ("x", "shape"),
+    [(np.float32(3), (2, 3)), (np.ones((2, 1)), (4, 2, 3)), (np.ones((0, 1)), (0, 3)), (np.ones(2), (2,))],
+)
+def test_broadcast_to(x, shape):
+    got, wanted = XP.broadcast_to(x, shape), np.broadcast_to(x, shape)
+    assert (got.shape, got.strides, got.dtype) == (wanted.shape, wanted.strides, wanted.dtype)
+    assert not got.flags.writeable
+    np.testing.assert_array_equal(got, wanted)
+    for wrong in ((-1, 3), (5, 7)):
+        with pytest.raises(ValueError, match="shape"):
+            XP.broadcast_to(np.ones((2, 3)), wrong)
+
+
 def test_linear():
     rng = np.random.default_rng(5)
     x, w, b = (rng.standard_normal(s).astype(np.float32) for s in ((3, 20, 30), (40, 30), (40,)))
@@ -367,7 +402,7 @@ def test_linear():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(1, 16), (7, 40), (40, 17), (3, 1000), (5, 10), (2, 20, 3)])
+@pytest.mark.parametrize("shape", [(1, 16), (7, 40), (40, 17), (3, 1000), (5, 10), (70, 3), (1, 1), (2, 20, 3)])
 def test_cross_entropy(shape, dtype):
     rng = np.random.default_rng(8)
     x = (rng.standard_normal(shape) * 30).astype(dtype)
@@ -379,12 +414,24 @@ def test_cross_entropy(shape, dtype):
 
 
 def test_cross_entropy_of_certain_classes():
-    x = np.zeros((4, 20), dtype=np.float32)
-    x[:, 3] = [0, 100, 1e30, -1e30]
-    target = np.full(4, 3)
-    for name, more in (("class_cross_entropy", ()), ("class_cross_entropy_back", (np.full(4, 1e3, np.float32),))):
+    for classes in (5, 20):
+        x = np.zeros((4, classes), dtype=np.float32)
+        x[:, 3] = [0, 100, 1e30, -1e30]
+        target = np.full(4, 3)
+        for name, more in (("class_cross_entropy", ()), ("class_cross_entropy_back", (np.full(4, 1e3, np.float32),))):
+            got, wanted = getattr(XP, name)(x, target, *more), reference(name, x, target, *more)
+            np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-20)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_cross_entropy_of_numbers_that_are_not_finite():
+    x = np.array([[np.nan, 1, 2], [np.inf, 1, 2], [-np.inf, 0, 1], [0, 0, 0]], dtype=np.float32)
+    target, y = np.array([0, 1, 2, 0]), np.ones(4, np.float32)
+    for name, more in (("class_cross_entropy", ()), ("class_cross_entropy_back", (y,))):
         got, wanted = getattr(XP, name)(x, target, *more), reference(name, x, target, *more)
-        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-20)
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)  # where NaN equals NaN
+    with pytest.raises(IndexError):
+        XP.class_cross_entropy(x, target + 1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -508,6 +555,36 @@ def test_elementwise_special_values():
     assert XP.relu(np.arange(-40000, 40000)).dtype == np.int64
 
 
+@pytest.mark.parametrize(("dtype", "lowest", "bound"), [(np.float32, -87, 4e-7), (np.float64, -708, 1e-15)])
+def test_tails_of_sigmoid(dtype, lowest, bound):
+    """Each value by itself, whether or not another is so low that its exponential is infinite."""
+    x = np.linspace(lowest, 40, 5000).astype(dtype)
+    got = XP.sigmoid(x)
+    np.testing.assert_allclose(got, scipy.special.expit(x.astype(np.float64)), rtol=bound)
+    low = np.linspace(lowest * 1.15, lowest, 100).astype(dtype)
+    both = XP.sigmoid(np.concatenate([low, x]))
+    np.testing.assert_array_equal(both[100:], got)
+    np.testing.assert_allclose(
+        both[:100], np.exp(low.astype(np.float64)), rtol=bound, atol=2 * np.nextafter(dtype(0), 1)
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["sigmoid_back", "tanh_back"])
+def test_gradients_of_activations(name, dtype, monkeypatch):
+    for least, part in (("_SLOPES", 1), ("_SLOPES_WORTH", 1), ("_PART", 100)):
+        monkeypatch.setattr(cpu_elementwise, least, part)
+    rng = np.random.default_rng(9)
+    g, y = (rng.uniform(-1, 1, (5, 3, 120, 41)).astype(dtype) for _ in range(2))
+    for slopes, values in (
+        (g, y),
+        (g.transpose(0, 2, 3, 1), y.transpose(0, 2, 3, 1)),
+        (g.mT, np.ascontiguousarray(y.mT)),
+    ):
+        check(name, (slopes, values), {})
+    check(name, (np.broadcast_to(g[:1, :1, :1, :1], g.shape), y), {})
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(9, 24, 30, 31), (65, 33, 8, 8), (40, 200, 9, 9)])
 def test_bias_gradients(shape, dtype):
@@ -577,6 +654,25 @@ def test_whole_sequences(kind, steps, rows, features, hidden, biased, reverse, d
     ones = np.broadcast_to(np.asarray(1, dtype=dtype), out.shape)  # of a sum
     for given in (gradients, [*gradients[:2], None], [None, gradients[1], None], [ones, None, None]):
         several(f"{kind}_sequence_back", [*saved, *given], {"reverse": reverse}, 10 * bound)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_weights_too_large_for_sums_of_pieces(kind, monkeypatch):
+    """The gradients of large weights are computed at once, after the last step."""
+    monkeypatch.setattr(cpu_recurrent, "_MOST", 1)
+    test_whole_sequences(kind, 7, 2, 3, 9, True, False, np.float32)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_error_in_the_steps_of_a_gradient(kind):
+    """What waits for the steps does not wait for ever where they fail."""
+    gates, states = {"lstm": (4, 2), "gru": (3, 1)}[kind]
+    x, state = np.ones((6, 2, 3), dtype=np.float32), [np.ones((2, 5), dtype=np.float32)] * states
+    weights = [np.ones((gates * 5, n), dtype=np.float32) for n in (3, 5)]
+    out, *inner = getattr(XP, f"{kind}_sequence")(x, *state, *weights, reverse=False)
+    saved = [x, *state, *weights] if kind == "lstm" else [x, *weights]
+    with pytest.raises(ValueError, match="broadcast"):
+        getattr(XP, f"{kind}_sequence_back")(*saved, *inner, out[:, :, :3], None, None, reverse=False)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])

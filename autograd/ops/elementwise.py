@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.op import formula, op
+from chainrule.autograd.op import op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import cast
-from chainrule.autograd.samples import Unary, special
+from chainrule.autograd.samples import Sample, Samples, Unary, normal, special
 from chainrule.autograd.tensor import Tensor
 
 
@@ -210,10 +210,19 @@ def cos(xp, x):
     return xp.cos(x)
 
 
-@formula
-def tanh_back(xp: Any, g: Any, out: Any) -> Any:
-    """``g * (1 - out * out)``"""
-    return g * (1 - out * out)
+def _pair(rng: Any) -> Any:
+    """A gradient and the result that it belongs to."""
+    for shape in ((), (3,), (2, 3)):
+        yield Sample((normal(rng, *shape), normal(rng, *shape, low=-0.9, high=0.9)))
+
+
+@op(
+    vjp={"x": lambda xp, g, y: xp.tanh_back(g, y), "y": lambda xp, g, x, y: g * x * (y * -2)},
+    check=Samples(_pair, reference=lambda x, y: x * (1 - y * y)),
+)
+def tanh_back(xp, x, y):
+    """The gradient of tanh from that of its result y: ``x * (1 - y * y)``."""
+    return x * (1 - y * y)
 
 
 def _tanh_back(xp: Any, g: Any, out: Any) -> Any:
@@ -239,10 +248,13 @@ def tanh(xp, x):
     return xp.tanh(x)
 
 
-@formula
-def sigmoid_back(xp: Any, g: Any, out: Any) -> Any:
-    """``g * (out * (1 - out))``"""
-    return g * (out * (1 - out))
+@op(
+    vjp={"x": lambda xp, g, y: xp.sigmoid_back(g, y), "y": lambda xp, g, x, y: g * x * (1 - y * 2)},
+    check=Samples(_pair, reference=lambda x, y: x * (y * (1 - y))),
+)
+def sigmoid_back(xp, x, y):
+    """The gradient of the logistic function from that of its result y: ``x * (y * (1 - y))``."""
+    return x * (y * (1 - y))
 
 
 def _sigmoid_back(xp: Any, g: Any, out: Any) -> Any:

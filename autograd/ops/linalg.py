@@ -43,6 +43,8 @@ def _matmul_x(xp: Any, g: Any, y: Any, x_shape: tuple[int, ...], y_shape: tuple[
     if len(x_shape) == 1:
         rows = xp.matmul(y, _column(xp, g))  # (..., k, n) @ (..., n, 1)
         return unbroadcast(xp, xp.reshape(rows, shape=rows.shape[:-1]), x_shape)
+    if len(y_shape) == 2:
+        return xp.linear(g, y)
     return unbroadcast(xp, xp.matmul(g, matrix_transpose(xp, y)), x_shape)
 
 
@@ -58,6 +60,8 @@ def _matmul_y(xp: Any, g: Any, x: Any, x_shape: tuple[int, ...], y_shape: tuple[
         rows = math.prod(x_shape[:-1])  # -1 would be ambiguous for empty tensors
         x = xp.reshape(x, shape=(rows, x_shape[-1]))
         g = xp.reshape(g, shape=(rows, y_shape[-1]))
+    if len(y_shape) == 2:
+        return xp.transposed_matmul(x, g)
     return unbroadcast(xp, xp.matmul(matrix_transpose(xp, x), g), y_shape)
 
 
@@ -71,6 +75,18 @@ def _matmul_y(xp: Any, g: Any, x: Any, x_shape: tuple[int, ...], y_shape: tuple[
 def matmul(xp, x, y):
     """Matrix product, batched over leading dimensions."""
     return xp.matmul(x, y)
+
+
+@op(
+    vjp={"x": lambda xp, g, y: xp.linear(y, g), "y": lambda xp, g, x: xp.matmul(x, g)},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, *a), normal(rng, *b))) for a, b in (((4, 2), (4, 3)), ((0, 2), (0, 3)))],
+        reference=lambda x, y: x.T @ y,
+    ),
+)
+def transposed_matmul(xp, x, y):
+    """``x.T @ y`` of two matrices: one step of the graph for what the gradient of every weight is made of."""
+    return xp.matmul(xp.matrix_transpose(x), y)
 
 
 def _with_array(input: Any, other: Any) -> list[Tensor]:
@@ -157,7 +173,7 @@ def _linear_weight(xp: Any, g: Any, x: Any) -> Any:
         rows = math.prod(x.shape[:-1])
         x = xp.reshape(x, shape=(rows, x.shape[-1]))
         g = xp.reshape(g, shape=(rows, g.shape[-1]))
-    return xp.matmul(matrix_transpose(xp, g), x)
+    return xp.transposed_matmul(g, x)
 
 
 @op(

@@ -15,10 +15,16 @@ from chainrule.autograd.samples import Binary, Sample, Samples, Unary, normal
 from chainrule.autograd.tensor import Tensor
 
 
-@formula
-def relu_back(xp: Any, g: Any, out: Any) -> Any:
-    """``g * (out > 0)``"""
-    return g * (out > 0)
+@op(
+    vjp={"x": lambda xp, g, y: xp.relu_back(g, y)},
+    check=Samples(
+        lambda rng: [Sample((normal(rng, *s), np.maximum(normal(rng, *s), 0))) for s in ((), (3,), (2, 3))],
+        reference=lambda x, y: x * (y > 0),
+    ),
+)
+def relu_back(xp, x, y):
+    """The gradient of relu from that of its result y: ``x * (y > 0)``."""
+    return x * (y > 0)
 
 
 def _relu_back(xp: Any, g: Any, out: Any) -> Any:
