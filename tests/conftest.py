@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# what is asserted in these is explained as in a test
+pytest.register_assert_rewrite("both_sides", "profiler_cases", "saving_cases", "sequence_cases")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, with the reason."""

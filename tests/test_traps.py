@@ -1,7 +1,8 @@
 """What users of small engines trip over, and what happens here: one test for each trap.
 
 A1 in-place operations, A2 lifetime of graphs, A3 dtypes, A6 messages, A7 NaN and gradient checks; NumPy arrays beside
-tensors (A4) and higher derivatives (A5) have files of their own, test_numpy_interop.py and test_func.py.
+tensors (A4) and higher derivatives (A5) have files of their own: test_numpy_operators.py, test_numpy_functions.py and
+test_numpy_conversion.py; oracle/test_func_against_torch.py.
 """
 
 from __future__ import annotations

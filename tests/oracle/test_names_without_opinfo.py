@@ -297,7 +297,7 @@ ELSEWHERE = {
     "test_linalg.py": "torch.linalg:LinAlgError",
     "test_modes.py": "torch:enable_grad torch:inference_mode torch:is_grad_enabled torch:is_inference_mode_enabled "
     "torch:no_grad torch:set_grad_enabled",
-    "test_numpy_interop.py": "torch:to_dlpack torch:as_tensor torch:asarray torch:from_dlpack torch:from_numpy "
+    "test_numpy_conversion.py": "torch:to_dlpack torch:as_tensor torch:asarray torch:from_dlpack torch:from_numpy "
     "torch.Tensor:numpy",
     "test_pool.py": "torch:get_num_threads torch:set_num_threads",
     "test_queries.py": "torch:dtype torch:finfo torch:frombuffer torch:iinfo torch:layout torch:memory_format "
