@@ -223,8 +223,7 @@ def op(
         together: a rule for arrays that gives the gradients of all arguments of ``vjp`` in one go, as a tuple, or None
             where it cannot. It runs where all of them are wanted and nothing is recorded; the rules of ``vjp`` are its
             reference.
-        large: large arrays go to the function of this name in ``chainrule.backends.large``; the rules contain nothing
-            but the operators ``+ - * /``, and go there too.
+        large: large arrays go to the function of this name in ``chainrule.backends.large``.
 
     Returns the recorded function, with array-API keywords (``axis``, ``keepdims``).
     """

@@ -14,7 +14,8 @@ def is_ours(g: Any, leaf: Leaf) -> bool:
     """Whether nobody but the engine holds this array, called by a function that got it from the engine's loop.
 
     A view keeps a reference to its base, so a base with views counts as held by somebody. A contiguous view of all of
-    an array that nobody else holds, as reshaping leaves it, is as good as the array.
+    an array that nobody else holds, as reshaping leaves it, is as good as the array, and so are images in channels-last
+    memory, as a convolution leaves them.
     """
     if sys.getrefcount(g) > _REFERENCES or type(g) is not leaf.device.array_type:
         return False
@@ -26,7 +27,7 @@ def is_ours(g: Any, leaf: Leaf) -> bool:
         and sys.getrefcount(base) <= _BASE_REFERENCES
         and base.nbytes == g.nbytes
         and base.flags.owndata
-        and g.flags.c_contiguous
+        and (g.flags.c_contiguous or (g.ndim == 4 and g.transpose(0, 2, 3, 1).flags.c_contiguous))
         and getattr(g.flags, "writeable", True)  # CuPy has no arrays that cannot be written to
     )
 

@@ -21,6 +21,9 @@ _ZEROS = {char: np.zeros(_ROW, dtype=char) for char in "fd"}
 #: Elements of one part for the threads: in shorter calls they wait for the interpreter lock.
 _PART = 1 << 18
 
+#: Elements from which on the gradients of tanh and sigmoid are computed in place, and on all threads.
+_SLOPES, _SLOPES_WORTH = 1 << 18, 1 << 19
+
 #: Rows that are added up by one product with ones: short enough for float32, long enough for speed.
 _SUMMED = 256
 _ONES = {char: np.ones((1, _SUMMED), dtype=char) for char in "fd"}
@@ -85,18 +88,50 @@ def relu(x: Array) -> Array:
     return np.maximum(x, 0) if out is None else out
 
 
+def _logistic(x: Array, out: Array) -> None:
+    np.negative(x, out=out)
+    np.exp(out, out=out)
+    np.add(out, 1, out=out)
+    np.divide(1, out, out=out)
+
+
 def _sigmoid_part(x: Array, out: Array) -> None:
-    e = np.abs(x)
-    np.negative(e, out=e)
-    np.exp(e, out=e)
-    np.maximum(e, x >= 0, out=out)  # 1 or e, as e is at most 1
-    e += 1
-    out /= e
+    try:
+        with np.errstate(over="raise"):
+            _logistic(x, out)
+    except FloatingPointError:  # below -88.7 (float64: -709.7), where the result is exp(x), not 0
+        with np.errstate(over="ignore"):
+            _logistic(x, out)
+        np.exp(x, out=out, where=out == 0)
 
 
 def sigmoid(x: Array) -> Array | None:
-    """``1 / (1 + exp(-x))``, exact in both tails, by one exponential: (1 or e) / (1 + e) with e = exp(-|x|)."""
+    """``1 / (1 + exp(-x))``, exact in both tails."""
     return apply_flat(_sigmoid_part, x, 1 << 17)
+
+
+def _sigmoid_back_part(g: Array, y: Array, out: Array) -> None:
+    np.subtract(1, y, out=out)
+    np.multiply(out, y, out=out)
+    np.multiply(out, g, out=out)
+
+
+def _tanh_back_part(g: Array, y: Array, out: Array) -> None:
+    np.multiply(y, y, out=out)
+    np.subtract(1, out, out=out)
+    np.multiply(out, g, out=out)
+
+
+def _slope_kernel(op: str, part: Callable[..., object], xp: Any) -> Callable[[Any, Any], Any]:
+    """A gradient from that of the result and the result, in place and in parts that stay in the cache."""
+
+    def run(g: Any, out: Any) -> Any:
+        slope = None
+        if g.size >= _SLOPES and g.shape == out.shape and g.dtype == out.dtype and g.dtype.char in "fd":
+            slope = apply_flat(part, g, _SLOPES_WORTH, out)
+        return FORWARDS[op](xp, g, out) if slope is None else slope
+
+    return run
 
 
 #: erf(x) = tanh(x * P(x * x)): the coefficients of P, the highest first, for an error below 2e-7.
@@ -187,6 +222,9 @@ def register(backend: Backend) -> None:
     for slow in _SLOW:
         setattr(xp, slow.__name__, _on_all_threads(slow))
     kernel("relu", backend)(relu)
+
+    kernel("sigmoid_back", backend)(_slope_kernel("sigmoid_back", _sigmoid_back_part, xp))
+    kernel("tanh_back", backend)(_slope_kernel("tanh_back", _tanh_back_part, xp))
 
     exact = xp.erf  # SciPy's
 

@@ -1,14 +1,14 @@
 """5x5 convolution with stride 2 for the NumPy backend, as a 3x3 one of an image of half the size.
 
 Each 2x2 square of pixels becomes one pixel of 4 * C channels (space to depth). The filters, padded to 6x6, become 3x3
-of as many channels, and the stride becomes 1, so that Winograd's algorithm applies. Images are (N, H, W, C) here.
+of as many channels, and the stride becomes 1, so that Winograd's algorithm applies. Compiled transforms do that while
+they read and write; else it is a copy. Images are (N, H, W, C) here.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from chainrule.backends import compiled
 from chainrule.backends import cpu_winograd as winograd
 from chainrule.backends.pool import parallel, ranges
 
@@ -39,9 +39,6 @@ def pays(x_size: tuple[int, ...], filters: int, kernel: Pair, stride: Pair, padd
 def _halved(x: Array) -> Array:
     """(N, H, W, C) as (N, H / 2, W / 2, 4 * C), rounded up."""
     n, h, w, c = x.shape
-    planes, loops = x.transpose(0, 3, 1, 2), compiled.module("winograd")
-    if loops and planes.flags.c_contiguous:
-        return loops.halved(planes)
     out = np.empty((n, -(-h // 2), -(-w // 2), 2, 2, c), dtype=x.dtype)
     if h % 2:
         out[:, -1, :, 1] = 0
@@ -88,19 +85,28 @@ def _filters(weight: Array) -> Array:
 
 def forward(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
     """x (N, H, W, C) with filters (K, C, 5, 5) and a bias (K): (N, OH, OW, K)."""
-    return winograd.forward(_halved(x), _filters(weight), bias, (padding[0] // 2, padding[1] // 2))
+    half = (padding[0] // 2, padding[1] // 2)
+    if winograd.knows_squares():
+        return winograd.forward(x, _filters(weight), bias, half, step=2)
+    return winograd.forward(_halved(x), _filters(weight), bias, half)
 
 
 def input_gradient(g: Array, weight: Array, size: Pair, padding: Pair) -> Array:
     """The gradient for images of height and width ``size``, (N, H, W, C), from g (N, OH, OW, K)."""
     turned = _filters(weight)[::-1, ::-1].transpose(0, 1, 3, 2)
     border = (2 - padding[0] // 2, 2 - padding[1] // 2)
+    if winograd.knows_squares():
+        return winograd.forward(g, turned, None, border, size=size)
     return _doubled(winograd.forward(g, turned, None, border), size)
 
 
 def weight_gradient(x: Array, g: Array, padding: Pair) -> Array:
     """The gradient for the filters, (K, C, 5, 5), from x (N, H, W, C) and g (N, OH, OW, K)."""
     c, k = x.shape[3], g.shape[3]
-    total = winograd.weight_gradient(_halved(x), g, (3, 3), (padding[0] // 2, padding[1] // 2))
+    half = (padding[0] // 2, padding[1] // 2)
+    if winograd.knows_squares():
+        total = winograd.weight_gradient(x, g, (3, 3), half, step=2)
+    else:
+        total = winograd.weight_gradient(_halved(x), g, (3, 3), half)
     wide = total.reshape(3, 3, 2, 2, c, k).transpose(0, 2, 1, 3, 4, 5).reshape(6, 6, c, k)
     return np.ascontiguousarray(wide[:5, :5].transpose(3, 2, 0, 1))

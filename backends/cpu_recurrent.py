@@ -1,14 +1,15 @@
 """Layers of LSTM and GRU over a whole sequence on the CPU.
 
 A step is one product and some ten calls in place on memory that fits the cache; all that does not depend on the step
-before (the products with the inputs, the slopes of all gates, the gradients of the weights) is done for all steps in
-a few large calls, which are shared between the threads. The weights of sigmoid gates are halved beforehand, as
-``sigmoid(x) = tanh(x / 2) / 2 + 1 / 2``: one tanh then serves all gates of a step.
+before (the products with the inputs, the slopes of all gates, the gradients of the weights) is done for many steps in
+a few large calls, on the threads that the steps leave free. The weights of sigmoid gates are negated beforehand, as
+``sigmoid(x) = 1 / (1 + exp(-x))``: an exponential takes half the time of a tanh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,11 @@ Array = np.ndarray
 
 #: Elements (T * N * H) from which on the large calls are shared between threads.
 _WORTH = 1 << 16
+
+#: Pieces of a sequence whose gradients are handed on as soon as the steps are through, and the most numbers that
+#: the sums of all pieces may take.
+_PIECES = 5
+_MOST = 1 << 22
 
 #: where the LSTM keeps PyTorch's gates i, f, z, o: the sigmoid gates lie together
 _LSTM_ORDER = (0, 1, 3, 2)
@@ -39,8 +45,8 @@ def _in_parts(function: Callable[[int, int], None], steps: int, size: int) -> No
     parallel(lambda i: function(*parts[i]), len(parts))
 
 
-def _by_gate(weight: Array, bias: Array | None, gates: int, order: tuple[int, ...], halved: int) -> Array:
-    """(gates * H, F) as (gates, F, H), a bias as one row more; the first ``halved`` of ``order`` are halved."""
+def _by_gate(weight: Array, bias: Array | None, gates: int, order: tuple[int, ...], negated: int) -> Array:
+    """(gates * H, F) as (gates, F, H), a bias as one row more; the first ``negated`` of ``order`` change their sign."""
     rows, features = weight.shape
     out = np.empty((gates, features + (bias is not None), rows // gates), dtype=weight.dtype)
     for k, source in enumerate(order):
@@ -48,7 +54,7 @@ def _by_gate(weight: Array, bias: Array | None, gates: int, order: tuple[int, ..
         out[k, :features] = weight[part].T
         if bias is not None:
             out[k, features] = bias[part]
-    out[:halved] *= 0.5
+    np.negative(out[:negated], out=out[:negated])
     return out
 
 
@@ -67,19 +73,83 @@ def _project(x: Array, weight: Array, out: Array) -> None:
     _in_parts(run, steps, out.size)
 
 
-def _sigmoid_from_tanh(x: Array) -> None:
-    np.multiply(x, 0.5, out=x)
-    np.add(x, 0.5, out=x)
+def _sigmoid_of_negated(x: Array, out: Array) -> None:
+    """``1 / (1 + exp(x))``, which uses up x; where the exponential is infinite the result is 0."""
+    np.exp(x, out=x)
+    np.add(x, 1, out=x)
+    np.divide(1, x, out=out)
 
 
-def _weights_back(slope: Array, values: Array) -> tuple[Array, Array]:
-    """The gradients of weight and bias of ``values @ weight.T + bias``; slope and values have two dimensions."""
-    ones = np.ones((1, len(slope)), dtype=slope.dtype)
-    return matmul(slope.T, values), matmul(ones, slope)[0]
+def _rows(x: Array) -> Array:
+    """(T, N, F) as (T * N, F)."""
+    return x.reshape(-1, x.shape[-1])
 
 
-def _input_back(slope: Array, w_ih: Array, shape: tuple[int, ...]) -> Array:
-    return matmul(slope, w_ih).reshape(shape)
+class _Sums:
+    """``slope.T @ values`` and the sums of the slopes, over all steps: one part for each piece of the sequence."""
+
+    def __init__(self, pieces: int, slope: Array, values: Array) -> None:
+        self.slope, self.values = slope, values
+        self.product = matmul if pieces == 1 else np.matmul  # on all threads, or inside one of them
+        rows, columns = slope.shape[-1], values.shape[-1]
+        self.products = np.empty((pieces, rows, columns), dtype=slope.dtype)
+        self.sums = np.empty((pieces, rows), dtype=slope.dtype)
+
+    def add(self, piece: int, a: int, b: int) -> None:
+        slope, values = _rows(self.slope[a:b]), _rows(self.values[a:b])
+        self.products[piece] = self.product(slope.T, values)
+        np.matmul(np.ones(len(slope), dtype=slope.dtype), slope, out=self.sums[piece])
+
+    def total(self) -> tuple[Array, Array]:
+        return np.add.reduce(self.products, 0), np.add.reduce(self.sums, 0)
+
+
+def _pieces(steps: int, size: int, weights: int, reverse: bool) -> list[tuple[int, int]]:
+    """Ranges of the steps in the order in which the gradient goes through them."""
+    pieces = ranges(steps, max(1, min(_PIECES, _MOST // weights)) if size >= _WORTH else 1)
+    return pieces if reverse else pieces[::-1]
+
+
+def _backward(
+    prepare: Callable[[int, int], None],
+    go: Callable[[int, int], None],
+    finish: Callable[[int, int, int], None],
+    pieces: list[tuple[int, int]],
+    size: int,
+) -> None:
+    """``prepare`` all steps, ``go`` through the pieces in their order, and ``finish`` each piece that is through.
+
+    The steps take one thread, the others finish meanwhile; what waits, waits for items that a thread has taken before.
+    """
+    parts = ranges(max(b for _, b in pieces), 2 if size >= _WORTH else 1)
+    prepared, through = ([Event() for _ in some] for some in (parts, pieces))
+
+    def run(i: int) -> None:
+        if i < len(parts):
+            try:
+                prepare(*parts[i])
+            finally:
+                prepared[i].set()
+        elif i == len(parts):
+            try:
+                for event in prepared:
+                    event.wait()
+                for piece, event in zip(pieces, through, strict=True):
+                    go(*piece)
+                    event.set()
+            finally:  # nobody waits for what will not come
+                for event in through:
+                    event.set()
+        else:
+            k = i - len(parts) - 1
+            through[k].wait()
+            finish(k, *pieces[k])
+
+    if len(pieces) == 1:  # its products are split for the threads
+        parallel(run, len(parts) + 1)
+        finish(0, *pieces[0])
+    else:
+        parallel(run, len(parts) + 1 + len(pieces))
 
 
 # ---- LSTM -----------------------------------------------------------------------------------------------------------
@@ -97,18 +167,20 @@ def lstm_forward(
     weight = _by_gate(w_hh, None, 4, _LSTM_ORDER, 3)
     product = np.empty((4, rows, hidden), dtype=dtype)
     spare = np.empty((rows, hidden), dtype=dtype)
-    for t in range(steps - 1, -1, -1) if reverse else range(steps):
-        now, cell = gates[t], cells[t]
-        np.matmul(h, weight, out=product)
-        np.add(now, product, out=now)
-        np.tanh(now, out=now)
-        _sigmoid_from_tanh(now[:3])
-        np.multiply(now[1], c, out=cell)
-        np.multiply(now[0], now[3], out=spare)
-        np.add(cell, spare, out=cell)
-        np.tanh(cell, out=spare)
-        h, c = out[t], cell
-        np.multiply(now[2], spare, out=h)
+    with np.errstate(over="ignore"):
+        for t in range(steps - 1, -1, -1) if reverse else range(steps):
+            now, cell = gates[t], cells[t]
+            i, f, o, z = now
+            np.matmul(h, weight, out=product)
+            np.add(now, product, out=product)
+            _sigmoid_of_negated(product[:3], now[:3])
+            np.tanh(product[3], out=z)
+            np.multiply(f, c, out=cell)
+            np.multiply(i, z, out=spare)
+            np.add(cell, spare, out=cell)
+            np.tanh(cell, out=spare)
+            h, c = out[t], cell
+            np.multiply(o, spare, out=h)
     return out, cells, gates
 
 
@@ -125,66 +197,68 @@ def lstm_back(
     reverse: bool,
 ) -> tuple[Array, ...]:
     """The gradients of x, h, c, w_ih, w_hh and the bias."""
-    steps, rows, hidden = cells.shape
-    slope = np.empty((steps, rows, 4, hidden), dtype=x.dtype)  # of the gates, in PyTorch's order
-    before = np.empty_like(cells, order="C")  # the outputs, one step late
+    (steps, rows, hidden), dtype = cells.shape, x.dtype
+    slope = np.empty((steps, rows, 4, hidden), dtype=dtype)  # of the gates, in PyTorch's order
+    before = np.empty(cells.shape, dtype=dtype)  # the outputs, one step late
     of_cell = np.empty_like(before)  # how the cell state moves with the output
-    start = steps - 1 if reverse else 0
+    start, late = (steps - 1, -1) if reverse else (0, 1)
+    before[start] = h
 
-    def local(a: int, b: int) -> None:
+    def prepare(a: int, b: int) -> None:
         """All that does not depend on the gradients: how each gate moves what it gates."""
         i, f, o, z = [gates[a:b, k] for k in range(4)]
-        part, spare = slope[a:b], np.empty((b - a, rows, hidden), dtype=x.dtype)
-        squashed = np.tanh(cells[a:b])
-        for k, gate, partner in ((0, i, z), (3, o, squashed)):
-            np.multiply(gate, gate, out=spare)
-            np.subtract(gate, spare, out=spare)
-            np.multiply(spare, partner, out=part[:, :, k])
-        np.multiply(f, f, out=spare)
-        np.subtract(f, spare, out=part[:, :, 1])  # times the cell state before, below
+        part, (spare, output) = slope[a:b], np.empty((2, b - a, rows, hidden), dtype=dtype)
+        np.subtract(1, i, out=spare)
+        np.multiply(spare, i, out=spare)
+        np.multiply(spare, z, out=part[:, :, 0])
+        np.subtract(1, f, out=spare)
+        np.multiply(spare, f, out=spare)
+        first, end = max(a, late), min(b, steps + late)  # the steps that have one before them
+        np.multiply(spare[first - a : end - a], cells[first - late : end - late], out=slope[first:end, :, 1])
+        if a <= start < b:
+            np.multiply(spare[start - a], c, out=slope[start, :, 1])
         np.multiply(z, z, out=spare)
         np.subtract(1, spare, out=spare)
         np.multiply(spare, i, out=part[:, :, 2])
-        np.multiply(o, squashed, out=spare)
-        if reverse:  # spare[k] is the output of step a + k, which comes before step a + k - 1
-            first = 1 if a == 0 else 0
-            before[a - 1 + first : b - 1] = spare[first:]
-        else:
-            before[a + 1 : b + 1] = spare[: min(b + 1, steps) - (a + 1)]
-        np.multiply(squashed, squashed, out=spare)
-        np.subtract(1, spare, out=spare)
-        np.multiply(spare, o, out=of_cell[a:b])
+        np.tanh(cells[a:b], out=spare)
+        np.multiply(o, spare, out=output)
+        np.multiply(output, spare, out=spare)
+        np.subtract(o, spare, out=of_cell[a:b])
+        np.subtract(1, o, out=spare)
+        np.multiply(spare, output, out=part[:, :, 3])
+        first, end = max(a + late, 0), min(b + late, steps)
+        before[first:end] = output[first - late - a : end - late - a]
 
-    def forget(a: int, b: int) -> None:
-        """The slope of the forget gate, which needs the cell state before each step."""
-        earlier = cells[a + 1 : b + 1] if reverse else cells[max(a - 1, 0) : b - 1]
-        later = slope[a : a + len(earlier), :, 1] if reverse else slope[b - len(earlier) : b, :, 1]
-        np.multiply(later, earlier, out=later)
+    gh, gc = (np.zeros((rows, hidden), dtype=dtype) for _ in range(2))
+    spare = np.empty((rows, hidden), dtype=dtype)
 
-    _in_parts(local, steps, cells.size)
-    _in_parts(forget, steps, cells.size)
-    before[start] = h
-    slope[start, :, 1] *= c
+    def go(a: int, b: int) -> None:
+        for t in range(a, b) if reverse else range(b - 1, a - 1, -1):
+            part = slope[t].transpose(1, 0, 2)
+            if g_out is not None:
+                np.add(gh, g_out[t], out=gh)
+            if g_cells is not None:
+                np.add(gc, g_cells[t], out=gc)
+            np.multiply(gh, of_cell[t], out=spare)
+            np.add(gc, spare, out=gc)
+            np.multiply(part[:3], gc, out=part[:3])
+            np.multiply(part[3], gh, out=part[3])
+            np.multiply(gc, gates[t, 1], out=gc)
+            np.matmul(slope[t].reshape(rows, 4 * hidden), w_hh, out=gh)
 
-    gh, gc = (np.zeros((rows, hidden), dtype=x.dtype) for _ in range(2))
-    spare = np.empty((rows, hidden), dtype=x.dtype)
-    for t in range(steps) if reverse else range(steps - 1, -1, -1):
-        part = slope[t].transpose(1, 0, 2)
-        if g_out is not None:
-            np.add(gh, g_out[t], out=gh)
-        if g_cells is not None:
-            np.add(gc, g_cells[t], out=gc)
-        np.multiply(gh, of_cell[t], out=spare)
-        np.add(gc, spare, out=gc)
-        np.multiply(part[:3], gc, out=part[:3])
-        np.multiply(part[3], gh, out=part[3])
-        np.multiply(gc, gates[t, 1], out=gc)
-        np.matmul(slope[t].reshape(rows, 4 * hidden), w_hh, out=gh)
+    pieces = _pieces(steps, cells.size, w_ih.size + w_hh.size, reverse)
+    flat = slope.reshape(steps, rows, 4 * hidden)
+    of_x = np.empty(x.shape, dtype=dtype)
+    of_w_ih, of_w_hh = (_Sums(len(pieces), flat, values) for values in (x, before))
 
-    flat = slope.reshape(steps * rows, 4 * hidden)
-    of_w_ih, of_bias = _weights_back(flat, x.reshape(steps * rows, -1))
-    of_w_hh = matmul(flat.T, before.reshape(steps * rows, hidden))
-    return _input_back(flat, w_ih, x.shape), gh, gc, of_w_ih, of_w_hh, of_bias
+    def finish(k: int, a: int, b: int) -> None:
+        _rows(of_x[a:b])[...] = of_w_ih.product(_rows(flat[a:b]), w_ih)
+        of_w_ih.add(k, a, b)
+        of_w_hh.add(k, a, b)
+
+    _backward(prepare, go, finish, pieces, cells.size)
+    of_weight, of_bias = of_w_ih.total()
+    return of_x, gh, gc, of_weight, of_w_hh.total()[0], of_bias
 
 
 # ---- GRU ------------------------------------------------------------------------------------------------------------
@@ -207,24 +281,24 @@ def gru_forward(
     product = np.empty((3, rows, hidden), dtype=dtype)
     spare = np.empty((rows, hidden), dtype=dtype)
     first = h
-    for t in range(steps - 1, -1, -1) if reverse else range(steps):
-        now = gates[t]
-        first_two, new, multiplied = now[:2], now[2], now[3]
-        np.matmul(h, weight, out=product)
-        np.add(first_two, product[:2], out=first_two)
-        np.tanh(first_two, out=first_two)
-        _sigmoid_from_tanh(first_two)
-        if own_bias is None:
-            multiplied[...] = product[2]
-        else:
-            np.add(product[2], own_bias, out=multiplied)
-        np.multiply(now[0], multiplied, out=spare)
-        np.add(new, spare, out=new)
-        np.tanh(new, out=new)
-        np.subtract(h, new, out=spare)
-        np.multiply(spare, now[1], out=spare)
-        h = out[t]
-        np.add(spare, new, out=h)
+    with np.errstate(over="ignore"):
+        for t in range(steps - 1, -1, -1) if reverse else range(steps):
+            now = gates[t]
+            r, z, new, multiplied = now
+            np.matmul(h, weight, out=product)
+            np.add(now[:2], product[:2], out=product[:2])
+            _sigmoid_of_negated(product[:2], now[:2])
+            if own_bias is None:
+                multiplied[...] = product[2]
+            else:
+                np.add(product[2], own_bias, out=multiplied)
+            np.multiply(r, multiplied, out=spare)
+            np.add(new, spare, out=new)
+            np.tanh(new, out=new)
+            np.subtract(h, new, out=spare)
+            np.multiply(spare, z, out=spare)
+            h = out[t]
+            np.add(spare, new, out=h)
     befores = np.empty_like(out)
     if reverse:
         befores[-1], befores[:-1] = first, out[1:]
@@ -237,52 +311,56 @@ def gru_back(
     x: Array, w_ih: Array, w_hh: Array, befores: Array, gates: Array, g_out: Array, reverse: bool
 ) -> tuple[Array, ...]:
     """The gradients of x, h, both weights and both biases."""
-    steps, rows, hidden = befores.shape
-    slope = np.empty((steps, rows, 3, hidden), dtype=x.dtype)  # of r, z and what r multiplies
-    of_new = np.empty((steps, rows, hidden), dtype=x.dtype)
+    (steps, rows, hidden), dtype = befores.shape, x.dtype
+    slope = np.empty((steps, rows, 3, hidden), dtype=dtype)  # of r, z and what r multiplies
+    of_new = np.empty((steps, rows, hidden), dtype=dtype)
     gradient = np.empty_like(of_new)  # of the output of each step
 
-    def local(a: int, b: int) -> None:
+    def prepare(a: int, b: int) -> None:
         r, z, n, u = [gates[a:b, k] for k in range(4)]
         part, new = slope[a:b], of_new[a:b]
-        spare, other = np.empty((2, b - a, rows, hidden), dtype=x.dtype)
+        spare, other = np.empty((2, b - a, rows, hidden), dtype=dtype)
         np.multiply(n, n, out=spare)
         np.subtract(1, spare, out=spare)
         np.subtract(1, z, out=other)
         np.multiply(spare, other, out=new)
         np.multiply(new, r, out=part[:, :, 2])
-        np.multiply(r, r, out=spare)
-        np.subtract(r, spare, out=spare)
+        np.multiply(other, z, out=other)
+        np.subtract(befores[a:b], n, out=spare)
+        np.multiply(spare, other, out=part[:, :, 1])
+        np.subtract(1, r, out=spare)
+        np.multiply(spare, r, out=spare)
         np.multiply(spare, u, out=spare)
         np.multiply(spare, new, out=part[:, :, 0])
-        np.multiply(z, z, out=spare)
-        np.subtract(z, spare, out=spare)
-        np.subtract(befores[a:b], n, out=other)
-        np.multiply(spare, other, out=part[:, :, 1])
 
-    _in_parts(local, steps, befores.size)
-    gh = np.zeros((rows, hidden), dtype=x.dtype)
-    spare = np.empty((rows, hidden), dtype=x.dtype)
-    for t in range(steps) if reverse else range(steps - 1, -1, -1):
-        now, part = gradient[t], slope[t].transpose(1, 0, 2)
-        np.add(gh, g_out[t], out=now)
-        np.multiply(part, now, out=part)
-        np.multiply(now, gates[t, 1], out=spare)
-        np.matmul(slope[t].reshape(rows, 3 * hidden), w_hh, out=gh)
-        np.add(gh, spare, out=gh)
+    gh = np.zeros((rows, hidden), dtype=dtype)
+    spare = np.empty((rows, hidden), dtype=dtype)
 
-    flat = slope.reshape(steps * rows, 3 * hidden)
-    of_w_hh, of_b_hh = _weights_back(flat, befores.reshape(steps * rows, hidden))
+    def go(a: int, b: int) -> None:
+        for t in range(a, b) if reverse else range(b - 1, a - 1, -1):
+            now, part = gradient[t], slope[t].transpose(1, 0, 2)
+            np.add(gh, g_out[t], out=now)
+            np.multiply(part, now, out=part)
+            np.multiply(now, gates[t, 1], out=spare)
+            np.matmul(slope[t].reshape(rows, 3 * hidden), w_hh, out=gh)
+            np.add(gh, spare, out=gh)
+
+    pieces = _pieces(steps, befores.size, w_ih.size + w_hh.size, reverse)
     inputs = np.empty_like(slope)  # the same, but the slope of the new gate itself
+    of_h, of_inputs = [s.reshape(steps, rows, 3 * hidden) for s in (slope, inputs)]
+    of_x = np.empty(x.shape, dtype=dtype)
+    of_w_ih, of_w_hh = _Sums(len(pieces), of_inputs, x), _Sums(len(pieces), of_h, befores)
 
-    def finish(a: int, b: int) -> None:
+    def finish(k: int, a: int, b: int) -> None:
         inputs[a:b, :, :2] = slope[a:b, :, :2]
         np.multiply(of_new[a:b], gradient[a:b], out=inputs[a:b, :, 2])
+        _rows(of_x[a:b])[...] = of_w_ih.product(_rows(of_inputs[a:b]), w_ih)
+        of_w_ih.add(k, a, b)
+        of_w_hh.add(k, a, b)
 
-    _in_parts(finish, steps, befores.size)
-    flat = inputs.reshape(flat.shape)
-    of_w_ih, of_b_ih = _weights_back(flat, x.reshape(steps * rows, -1))
-    return _input_back(flat, w_ih, x.shape), gh, of_w_ih, of_w_hh, of_b_ih, of_b_hh
+    _backward(prepare, go, finish, pieces, befores.size)
+    (of_w_ih_total, of_b_ih), (of_w_hh_total, of_b_hh) = of_w_ih.total(), of_w_hh.total()
+    return of_x, gh, of_w_ih_total, of_w_hh_total, of_b_ih, of_b_hh
 
 
 def register(backend: Backend) -> None:

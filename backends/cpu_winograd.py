@@ -35,6 +35,9 @@ _TILES = 128
 #: Filters in one piece, where there are more filters than tiles.
 _FILTERS = 64
 
+#: Weights in one piece of the transforms of filters' gradients.
+_PIECE = 1 << 13
+
 #: Partial sums of a weight gradient, for few and for many filters (each takes 36 * C * K numbers): fixed, so that
 #: the result does not depend on the number of threads.
 _PARTIALS = (8, 4)
@@ -71,11 +74,13 @@ class Tiles:
         oh, ow: the size of the result.
         th, tw: tiles of an image, down and across.
         blocks: of about 128 tiles, either whole images or rows of one.
+        step: of squares of so many pixels along each side each counts as one pixel, of as many more channels.
     """
 
-    def __init__(self, x: Array, kernel: int, padding: Pair) -> None:
-        self.x, self.kernel, self.padding = x, kernel, padding
-        self.n, h, w, self.c = x.shape
+    def __init__(self, x: Array, kernel: int, padding: Pair, step: int = 1) -> None:
+        self.x, self.kernel, self.padding, self.step = x, kernel, padding, step
+        self.n, h, w, c = x.shape
+        h, w, self.c = -(-h // step), -(-w // step), c * step * step
         self.m = _TILE + 1 - kernel
         self.oh, self.ow = h + 2 * padding[0] - kernel + 1, w + 2 * padding[1] - kernel + 1
         self.th, self.tw = -(-self.oh // self.m), -(-self.ow // self.m)
@@ -122,11 +127,24 @@ def _all_inputs(tiles: Tiles) -> Array:
     return out
 
 
-def forward(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
-    """x (N, H, W, C) with filters (r, r, C, K) and a bias (K): (N, OH, OW, K)."""
+def knows_squares() -> bool:
+    """Whether the transforms are those that read and write squares of pixels as one pixel."""
+    return _transforms() is not cpu_winograd_transforms
+
+
+def forward(
+    x: Array, weight: Array, bias: Array | None, padding: Pair, *, step: int = 1, size: Pair | None = None
+) -> Array:
+    """x (N, H, W, C) with filters (r, r, C, K) and a bias (K): (N, OH, OW, K).
+
+    Where the transforms know squares, ``step=2`` makes one pixel of each 2x2 of x, and with a ``size`` each pixel of
+    the result becomes such a square: (N, *size, K / 4).
+    """
     r, _, c, k = weight.shape
-    tiles, transforms = Tiles(x, r, padding), _transforms()
-    out = np.empty((tiles.n, tiles.oh, tiles.ow, k), dtype=x.dtype)
+    tiles, transforms = Tiles(x, r, padding, step), _transforms()
+    doubled = () if size is None else (2,)
+    shape = (tiles.oh, tiles.ow, k) if size is None else (*size, k // 4)
+    out = np.empty((tiles.n, *shape), dtype=x.dtype)
     pieces = ranges(k, -(-k // _FILTERS))
     if k > tiles.n * tiles.each:  # transformed filters take more memory than transformed tiles
         inputs = _all_inputs(tiles)
@@ -138,7 +156,7 @@ def forward(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array
             transforms.filters(weight[..., k0:k1], taps)
             products = _own("products", inputs.shape[1], k1 - k0)
             np.matmul(inputs, taps, out=products)
-            transforms.results(tiles, products, bias, everything, k0, k1, out)
+            transforms.results(tiles, products, bias, everything, k0, k1, out, *doubled)
 
         parallel(run_filters, len(pieces))
         return out
@@ -156,17 +174,17 @@ def forward(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array
         inputs, products = _own("inputs", count, c), _own("products", count, k)
         transform(block, inputs)
         np.matmul(inputs, taps, out=products)
-        transforms.results(tiles, products, bias, block, 0, k, out)
+        transforms.results(tiles, products, bias, block, 0, k, out, *doubled)
 
     parallel(run_piece, len(pieces))
     parallel(run_block, len(tiles.blocks))
     return out
 
 
-def weight_gradient(x: Array, g: Array, kernel: Pair, padding: Pair) -> Array:
-    """The gradient for the filters, (r, r, C, K), from x (N, H, W, C) and g (N, OH, OW, K)."""
-    r, c, k = kernel[0], x.shape[3], g.shape[3]
-    tiles, transforms = Tiles(x, r, padding), _transforms()
+def weight_gradient(x: Array, g: Array, kernel: Pair, padding: Pair, *, step: int = 1) -> Array:
+    """The gradient for the filters, (r, r, C, K), from x (N, H, W, C) and g (N, OH, OW, K); ``step`` as above."""
+    tiles, transforms = Tiles(x, kernel[0], padding, step), _transforms()
+    r, c, k = kernel[0], tiles.c, g.shape[3]
     out = np.empty((k, c, r, r), dtype=x.dtype).transpose(2, 3, 1, 0)
     pieces = ranges(k, -(-k // _FILTERS))
     spread = transforms.gradients(tiles, g)
@@ -185,7 +203,7 @@ def weight_gradient(x: Array, g: Array, kernel: Pair, padding: Pair) -> Array:
                 np.matmul(inputs[:, begin:stop].transpose(0, 2, 1), gradients[:, begin:stop], out=target)
                 if begin:
                     np.add(total, product, out=total)
-            transforms.filter_gradient(total[None], out[..., k0:k1])
+            cpu_winograd_transforms.filter_gradient(total[None], out[..., k0:k1])
 
         parallel(run_filters, len(pieces))
         return out
@@ -210,10 +228,11 @@ def weight_gradient(x: Array, g: Array, kernel: Pair, padding: Pair) -> Array:
                 np.add(sums[part], product, out=sums[part])
 
     parallel(run_part, len(parts))
+    channels = ranges(c, -(-c * k // _PIECE))
 
-    def run_piece(index: int) -> None:
-        k0, k1 = pieces[index]
-        transforms.filter_gradient(sums[..., k0:k1], out[..., k0:k1])
+    def run_channels(index: int) -> None:
+        c0, c1 = channels[index]
+        cpu_winograd_transforms.filter_gradient(sums[:, :, c0:c1], out[:, :, c0:c1])
 
-    parallel(run_piece, len(pieces))
+    parallel(run_channels, len(channels))
     return out

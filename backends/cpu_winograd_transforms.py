@@ -1,6 +1,7 @@
 """The transforms of Winograd's convolution (``cpu_winograd.py``) in NumPy: batched matrix products over strided views.
 
-``compiled/winograd.py`` has the same functions as loops, which take half the time.
+``compiled/winograd.py`` has the same functions as loops, which take half the time, but for :func:`filter_gradient`,
+which it has not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ Array = np.ndarray
 _as_strided = np.lib.stride_tricks.as_strided
 
 _TILE = 6
+
+#: Pixels of a row up to which one product with a banded matrix is faster than a copy and small products.
+_WIDE = 64
 _POINTS = (0, 1, -1, 2, -2)
 _NORMS = (1 / 4, -1 / 6, -1 / 6, 1 / 24, 1 / 24)
 _INPUT = (
@@ -64,8 +68,47 @@ def _patch(tiles: Tiles, block: Block) -> Array:
     return patch
 
 
+@cache
+def _band(kernel: int, tw: int, left: int, width: int) -> Array:
+    """The transform of all tiles of a row of ``width`` pixels after ``left`` zeros: (6 * tiles, width)."""
+    transform = _matrices(kernel)[0]
+    out = np.zeros((_TILE, tw, width), np.float32)
+    for tile in range(tw):
+        first = tile * (_TILE + 1 - kernel) - left
+        a, b = max(first, 0), min(first + _TILE, width)
+        out[:, tile, a:b] = transform[:, a - first : b - first] if a < b else 0
+    return out.reshape(-1, width)
+
+
+def _planar_inputs(tiles: Tiles) -> Callable[[Block, Array], None]:
+    """:func:`inputs` for images in planes: the product along rows brings channels last, with no copy before it."""
+    transform, t = _matrices(tiles.kernel)[0], _TILE
+    m, tw, (ph, pw) = tiles.m, tiles.tw, tiles.padding
+    h, w, c = tiles.x.shape[1:]
+    band = _band(tiles.kernel, tw, pw, w)
+
+    def run(block: Block, out: Array) -> None:
+        first, end, top, bottom = block
+        n, th = end - first, bottom - top
+        height, upper = th * m + tiles.kernel - 1, top * m - ph
+        a = min(max(-upper, 0), height)  # rows a:b of the block are inside the image
+        b = max(min(h - upper, height), a)
+        rows = scratch("rows", (n, height, t * tw, c), tiles.x.dtype)
+        rows[:, :a] = 0
+        rows[:, b:] = 0
+        np.matmul(band, tiles.x[first:end, a + upper : b + upper], out=rows[:, a:b])
+        s = rows.strides
+        windows = _as_strided(rows, (t, n, th, t, tw * c), (tw * s[2], s[0], m * s[1], s[1], s[3]))
+        np.matmul(transform, windows, out=out.reshape(t, t, n, th, tw * c).transpose(1, 2, 3, 0, 4))
+
+    return run
+
+
 def inputs(tiles: Tiles) -> Callable[[Block, Array], None]:
     """A function that puts the transformed tiles of a block of images into an array (36, tiles, C)."""
+    w, strides = tiles.x.shape[2], tiles.x.strides
+    if strides[2] == tiles.x.itemsize and strides[3] >= w * strides[2] and w <= _WIDE:
+        return _planar_inputs(tiles)
     transform = _matrices(tiles.kernel)[0]
     m, tw, t = tiles.m, tiles.tw, _TILE
 

@@ -7,8 +7,8 @@ from typing import Any
 from chainrule.autograd.creation import empty
 from chainrule.autograd.runtime import describe
 from chainrule.autograd.tensor import Tensor
-from chainrule.nn import functional as F
 from chainrule.nn import init
+from chainrule.nn.functional.attention import several_heads
 from chainrule.nn.linear import Linear
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
@@ -137,13 +137,7 @@ class MultiheadAttention(Module):
             is_causal: a hint that ``attn_mask``, which is needed as well, is causal.
         """
         self._check(query=(query, self.embed_dim), key=(key, self.kdim), value=(value, self.vdim))
-        swap = self.batch_first and query._data.ndim == 3
-        given = query, key, value
-        if swap:  # one product serves all three projections where they have the same input: it must stay one tensor
-            query = query.transpose(0, 1)
-            key = query if given[1] is given[0] else key.transpose(0, 1)
-            value = query if given[2] is given[0] else key if given[2] is given[1] else value.transpose(0, 1)
-        out, weights = F.multi_head_attention_forward(
+        return several_heads(
             query,
             key,
             value,
@@ -157,18 +151,20 @@ class MultiheadAttention(Module):
             self.dropout,
             self.out_proj.weight,
             self.out_proj.bias,
-            training=self.training,
-            key_padding_mask=key_padding_mask,
-            need_weights=need_weights,
-            attn_mask=attn_mask,
-            use_separate_proj_weight=not self._qkv_same_embed_dim,
-            q_proj_weight=self.q_proj_weight,
-            k_proj_weight=self.k_proj_weight,
-            v_proj_weight=self.v_proj_weight,
-            average_attn_weights=average_attn_weights,
-            is_causal=is_causal,
+            self.training,
+            key_padding_mask,
+            need_weights,
+            attn_mask,
+            not self._qkv_same_embed_dim,
+            self.q_proj_weight,
+            self.k_proj_weight,
+            self.v_proj_weight,
+            None,
+            None,
+            average_attn_weights,
+            is_causal,
+            batch_first=self.batch_first and query._data.ndim == 3,
         )
-        return (out.transpose(0, 1) if swap else out), weights
 
     def _check(self, **inputs: tuple[Any, int]) -> None:
         dims = set()

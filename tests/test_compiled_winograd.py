@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.backends import compiled, cpu_halving, cpu_winograd, cpu_winograd_transforms, pool
 
+_ = cr.device("cpu").backend  # the compiled kernels are there once it is
 pytestmark = [
     pytest.mark.host,
     pytest.mark.skipif(
@@ -128,20 +130,23 @@ def test_error_against_float64(r, c):
     """The promise of ``precise``: 2e-5 of the largest result."""
     x, weight = numbers(2, 8, 8, c), numbers(r, r, c, 16)
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (r, r), (1, 2))
-    close(
-        cpu_winograd.forward(x, weight, None, (0, 0)), np.einsum("nhwcij,ijck->nhwk", windows, weight, optimize=True)
-    )
+    close(cpu_winograd.forward(x, weight, None, (0, 0)), np.einsum("nhwcij,ijck->nhwk", windows, weight, optimize=True))
     g = numbers(2, 9 - r, 9 - r, 16)
-    close(
-        cpu_winograd.weight_gradient(x, g, (r, r), (0, 0)), np.einsum("nhwcij,nhwk->ijck", windows, g, optimize=True)
-    )
+    close(cpu_winograd.weight_gradient(x, g, (r, r), (0, 0)), np.einsum("nhwcij,nhwk->ijck", windows, g, optimize=True))
 
 
-@pytest.mark.parametrize("size", [(3, 8, 6, 40), (2, 7, 9, 5)])
-def test_halved_planes(size):
-    """However the images lie in memory, 2x2 pixels become one."""
-    x = numbers(*size)
-    first, *others = [cpu_halving._halved(image) for image in layouts(x)]
-    for other in others:
-        np.testing.assert_array_equal(first, other)
-    np.testing.assert_array_equal(first[:, 0, 0, size[3] : 2 * size[3]], x[:, 0, 1])
+@pytest.mark.parametrize("size", [(3, 8, 6, 40), (2, 7, 9, 5), (2, 16, 17, 33), (40, 5, 6, 16)])
+@pytest.mark.parametrize("padding", [(2, 2), (0, 4)])
+def test_squares_of_pixels_as_one_pixel(size, padding, in_numpy):
+    """5x5 with stride 2: the compiled transforms regroup pixels as they go, NumPy's get copies."""
+    x, weight, bias = numbers(*size), numbers(37, size[3], 5, 5), numbers(37)
+    g = None
+    for image in layouts(x):
+        y = cpu_halving.forward(image, weight, bias, padding)
+        close(y, in_numpy(cpu_halving.forward, x, weight, bias, padding))
+        g = numbers(*y.shape)
+        wanted = in_numpy(cpu_halving.weight_gradient, x, g, padding)
+        close(cpu_halving.weight_gradient(image, g, padding), wanted)
+    wanted = in_numpy(cpu_halving.input_gradient, g, weight, size[1:3], padding)
+    for gradient in layouts(g):
+        close(cpu_halving.input_gradient(gradient, weight, size[1:3], padding), wanted)

@@ -191,7 +191,7 @@ def test_winograd(x, weight, padding, stride, how, precise, monkeypatch):
     used = []
     monkeypatch.setattr(cpu, "precise", precise)
     real = cpu_convolution.winograd.forward
-    monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *args: used.append(1) or real(*args))
+    monkeypatch.setattr(cpu_convolution.winograd, "forward", lambda *a, **named: used.append(1) or real(*a, **named))
     convolve(x, weight, stride, padding, (1, 1), groups, np.float32, 3e-6 if precise else 2e-5)
     assert bool(used) is not precise
 
@@ -555,6 +555,36 @@ def test_elementwise_special_values():
     assert XP.relu(np.arange(-40000, 40000)).dtype == np.int64
 
 
+@pytest.mark.parametrize(("dtype", "lowest", "bound"), [(np.float32, -87, 4e-7), (np.float64, -708, 1e-15)])
+def test_tails_of_sigmoid(dtype, lowest, bound):
+    """Each value by itself, whether or not another is so low that its exponential is infinite."""
+    x = np.linspace(lowest, 40, 5000).astype(dtype)
+    got = XP.sigmoid(x)
+    np.testing.assert_allclose(got, scipy.special.expit(x.astype(np.float64)), rtol=bound)
+    low = np.linspace(lowest * 1.15, lowest, 100).astype(dtype)
+    both = XP.sigmoid(np.concatenate([low, x]))
+    np.testing.assert_array_equal(both[100:], got)
+    np.testing.assert_allclose(
+        both[:100], np.exp(low.astype(np.float64)), rtol=bound, atol=2 * np.nextafter(dtype(0), 1)
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["sigmoid_back", "tanh_back"])
+def test_gradients_of_activations(name, dtype, monkeypatch):
+    for least, part in (("_SLOPES", 1), ("_SLOPES_WORTH", 1), ("_PART", 100)):
+        monkeypatch.setattr(cpu_elementwise, least, part)
+    rng = np.random.default_rng(9)
+    g, y = (rng.uniform(-1, 1, (5, 3, 120, 41)).astype(dtype) for _ in range(2))
+    for slopes, values in (
+        (g, y),
+        (g.transpose(0, 2, 3, 1), y.transpose(0, 2, 3, 1)),
+        (g.mT, np.ascontiguousarray(y.mT)),
+    ):
+        check(name, (slopes, values), {})
+    check(name, (np.broadcast_to(g[:1, :1, :1, :1], g.shape), y), {})
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(9, 24, 30, 31), (65, 33, 8, 8), (40, 200, 9, 9)])
 def test_bias_gradients(shape, dtype):
@@ -624,6 +654,25 @@ def test_whole_sequences(kind, steps, rows, features, hidden, biased, reverse, d
     ones = np.broadcast_to(np.asarray(1, dtype=dtype), out.shape)  # of a sum
     for given in (gradients, [*gradients[:2], None], [None, gradients[1], None], [ones, None, None]):
         several(f"{kind}_sequence_back", [*saved, *given], {"reverse": reverse}, 10 * bound)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_weights_too_large_for_sums_of_pieces(kind, monkeypatch):
+    """The gradients of large weights are computed at once, after the last step."""
+    monkeypatch.setattr(cpu_recurrent, "_MOST", 1)
+    test_whole_sequences(kind, 7, 2, 3, 9, True, False, np.float32)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_error_in_the_steps_of_a_gradient(kind):
+    """What waits for the steps does not wait for ever where they fail."""
+    gates, states = {"lstm": (4, 2), "gru": (3, 1)}[kind]
+    x, state = np.ones((6, 2, 3), dtype=np.float32), [np.ones((2, 5), dtype=np.float32)] * states
+    weights = [np.ones((gates * 5, n), dtype=np.float32) for n in (3, 5)]
+    out, *inner = getattr(XP, f"{kind}_sequence")(x, *state, *weights, reverse=False)
+    saved = [x, *state, *weights] if kind == "lstm" else [x, *weights]
+    with pytest.raises(ValueError, match="broadcast"):
+        getattr(XP, f"{kind}_sequence_back")(*saved, *inner, out[:, :, :3], None, None, reverse=False)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])

@@ -34,6 +34,8 @@ MODULES: dict[str, str] = {
     "batch_norm_back": "batch_norm",
     "class_cross_entropy": "softmax",
     "class_cross_entropy_back": "softmax",
+    "clip": "choices",
+    "cumulative_sum": "choices",
     "depthwise": "depthwise",
     "depthwise_input": "depthwise",
     "depthwise_weight": "depthwise",
@@ -72,6 +74,7 @@ MODULES: dict[str, str] = {
     "standardise_back": "layer_norm",
     "tanh": "elementwise",
     "tanh_back": "activations",
+    "where": "choices",
     "window_argmax": "pooling",
 }
 

@@ -15,7 +15,8 @@ import numpy as np
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
 from chainrule.backends.compiled.elementary import exp
-from chainrule.backends.compiled.jit import loop, part, reordered
+from chainrule.backends.compiled.highest import highest
+from chainrule.backends.compiled.jit import loop, part
 from chainrule.backends.compiled.recurrent import clear
 from chainrule.backends.compiled.tiles import multiply_add, padded
 from chainrule.backends.pool import parallel, ranges
@@ -26,6 +27,8 @@ _nothing, _zero = _f(-math.inf), _f(0)
 
 #: Queries and keys of a block of scores.
 _QUERIES, _KEYS = 32, 256
+#: Distance of the rows of scores: those of a power of two would share few places in the cache.
+_STEP = _KEYS + 16
 #: Queries that share one copy of keys and values, and multiplications of one part of the work.
 _CHUNK = 512
 _PART = 4_000_000
@@ -78,15 +81,6 @@ def _start(scores: Any, q0: Any, rows: Any, k0: Any, n: Any, masks: Any, at: Any
             scores[r, j] = 0
 
 
-@reordered
-def _highest(scores: Any, r: Any, n: Any) -> Any:
-    """The largest number of a row; any number where there is a NaN, which the exponentials show."""
-    high = _nothing
-    for j in range(n):
-        high = scores[r, j] if scores[r, j] > high else high
-    return high
-
-
 @part
 def _exponentials(scores: Any, r: Any, n: Any, shift: Any) -> Any:
     """``exp(row - shift)`` in place, and its sum."""
@@ -126,10 +120,10 @@ def _forward(
                 columns = (n + 15) // 16 * 16
                 _start(scores, q0, rows, k0, n, masks, b * of_mask[0] + h * of_mask[1], of_mask[2], causal)
                 multiply_add(
-                    part, 0, depth, 1, rows, turned, k0 * depth, 16, 16 * depth, depth, columns, scores, 0, _KEYS
+                    part, 0, depth, 1, rows, turned, k0 * depth, 16, 16 * depth, depth, columns, scores, 0, _STEP
                 )
                 for r in range(rows):
-                    high = _highest(scores, r, n)
+                    high = highest(scores, r, n)
                     high = best[r] if best[r] > high else high
                     shift = _zero if high == _nothing else high
                     fade = exp(best[r] - shift)
@@ -138,7 +132,7 @@ def _forward(
                     if k0:
                         for j in range(wide):
                             found[r, j] *= fade
-                multiply_add(scores, 0, _KEYS, 1, rows, values, k0 * wide, wide, 16, n, wide, found, 0, wide)
+                multiply_add(scores, 0, _STEP, 1, rows, values, k0 * wide, wide, 16, n, wide, found, 0, wide)
             for r in range(rows):
                 whole = _f(1) if sums[r] == _zero else sums[r]  # a query that looks at nothing
                 target = out[b * of_out[0] + h * of_out[1] + (q0 + r) * of_out[2] :][:width]
@@ -183,21 +177,21 @@ def _back(arrays: Any, masks: Any, strides: Any, sizes: Any, scratch: Any, scale
                 columns = (n + 15) // 16 * 16
                 _start(weights, q0, rows, k0, n, masks, b * at_mask[0] + h * at_mask[1], at_mask[2], causal)
                 multiply_add(
-                    part, 0, deep, 1, rows, keys_turned, k0 * depth, 16, 16 * depth, depth, columns, weights, 0, _KEYS
+                    part, 0, deep, 1, rows, keys_turned, k0 * depth, 16, 16 * depth, depth, columns, weights, 0, _STEP
                 )
                 for r in range(rows):
                     _exponentials(weights, r, n, total[item * queries + q0 + r])
                     for j in range(columns):
                         slope[r, j] = along[r]
                 multiply_add(
-                    part_g, 0, wide, 1, rows, values_turned, k0 * width, 16, 16 * width, width, columns, slope, 0, _KEYS
+                    part_g, 0, wide, 1, rows, values_turned, k0 * width, 16, 16 * width, width, columns, slope, 0, _STEP
                 )
                 for r in range(rows):
                     for j in range(n):
                         slope[r, j] *= weights[r, j]
-                multiply_add(weights, 0, 1, _KEYS, n, part_g, 0, wide, 16, rows, wide, sum_v, k0 * wide, wide)
-                multiply_add(slope, 0, 1, _KEYS, n, part, 0, deep, 16, rows, deep, sum_k, k0 * deep, deep)
-                multiply_add(slope, 0, _KEYS, 1, rows, keys_copied, k0 * deep, deep, 16, n, deep, sum_q, 0, deep)
+                multiply_add(weights, 0, 1, _STEP, n, part_g, 0, wide, 16, rows, wide, sum_v, k0 * wide, wide)
+                multiply_add(slope, 0, 1, _STEP, n, part, 0, deep, 16, rows, deep, sum_k, k0 * deep, deep)
+                multiply_add(slope, 0, _STEP, 1, rows, keys_copied, k0 * deep, deep, 16, n, deep, sum_q, 0, deep)
             for r in range(rows):
                 target = of_q[b * to_q[0] + h * to_q[1] + (q0 + r) * to_q[2] :][:depth]
                 for j in range(depth):
@@ -275,7 +269,7 @@ def forward(q: Array, k: Array, v: Array, mask: Array | None, scale: float, caus
     strides = *[steps for _, steps in places], of_mask
     chunks, long, wide = -(-queries // _CHUNK), padded(keys), padded(width)
     sizes = heads, queries, keys, depth, width, chunks
-    rows = [(_QUERIES, n) for n in (depth, _KEYS, wide)]
+    rows = [(_QUERIES, n) for n in (depth, _STEP, wide)]
     needed: list[Any] = [long * depth, (keys, wide), *rows, _QUERIES, _QUERIES]
     parts = ranges(count * chunks, max(1, count * queries * keys * (depth + width) // _PART))
 
@@ -313,7 +307,7 @@ def back(
     strides = *[steps for _, steps in places], of_mask, *[steps for _, steps in targets]
     long, deep, wide = padded(keys), padded(depth), padded(width)
     sizes = heads, queries, keys, depth, width, deep, wide
-    rows = [(_QUERIES, n) for n in (deep, wide, _KEYS, _KEYS, deep)]
+    rows = [(_QUERIES, n) for n in (deep, wide, _STEP, _STEP, deep)]
     needed: list[Any] = [long * depth, long * width, (keys, deep), (keys, deep), (keys, wide), *rows, _QUERIES]
     parts = ranges(count, max(1, count * queries * keys * (3 * depth + 2 * width) // _PART))
 

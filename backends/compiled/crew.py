@@ -24,8 +24,8 @@ from chainrule.backends.compiled.jit import cgutils, intrinsic, loop, part, type
 # Words of the crew's memory, each in a cache line of its own.
 _POSTED, _OPEN, _NEXT, _JOINED, _LIMIT, _BUSY, _AWAKE, _FUNCTION, _ARGUMENTS, _COUNT = range(0, 80, 8)
 
-#: looks for work before a helper goes to sleep, about 0.3 ms
-_PATIENCE = 8000
+#: looks for work before a helper goes to sleep, about 0.5 ms
+_PATIENCE = 16_000
 
 #: what tells a processor that a thread is waiting, where LLVM has a name for it
 _PAUSE = "llvm.x86.sse2.pause" if platform.machine().lower() in ("x86_64", "amd64", "i686") else None

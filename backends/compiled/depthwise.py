@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel, pixel_stencils, stencils
+from chainrule.backends.compiled.shifts import RUN
 from chainrule.backends.pool import parallel, ranges, scratch
 
 Array = np.ndarray
@@ -82,7 +83,7 @@ def _forward(images: Array, filters: Array, biases: Array, out: Pair, s: _Signal
     channels = filters.shape[0]
 
     def run(a: int, b: int) -> None:
-        signal, full = scratch("signal", (s.size,), images.dtype), scratch("full", (s.size,), images.dtype)
+        signal, full = (scratch(name, (s.size + RUN,), images.dtype) for name in ("signal", "full"))
         stencils.forward(images[a:b], s.geometry, s.starts, filters, biases, a % channels, signal, full, result[a:b])
 
     share(run, len(images), result.size * s.taps)
@@ -96,8 +97,8 @@ def _input(gradients: Array, filters: Array, size: Pair, s: _Signal) -> Array:
     starts, ordered = s.up * s.columns + s.left, np.ascontiguousarray(filters[:, s.order])
 
     def run(a: int, b: int) -> None:
-        signal = scratch("signal", (s.size,), gradients.dtype)
-        full = scratch("full", (lead + s.rows * s.columns,), gradients.dtype)
+        signal = scratch("signal", (s.size + RUN,), gradients.dtype)
+        full = scratch("full", (lead + s.rows * s.columns + RUN,), gradients.dtype)
         stencils.input_gradient(
             gradients[a:b], s.geometry, starts, s.bounds, ordered, lead, a % channels, signal, full, result[a:b]
         )
@@ -111,8 +112,9 @@ def _weight(images: Array, gradients: Array, s: _Signal) -> Array:
     sums = np.empty((images.shape[0], s.taps))
 
     def run(a: int, b: int) -> None:
-        signal, full = scratch("signal", (s.size,), images.dtype), scratch("full", (s.size,), images.dtype)
-        stencils.weight_gradient(images[a:b], gradients[a:b], s.geometry, s.starts, signal, full, sums[a:b])
+        signal, full = (scratch(name, (s.size + RUN,), images.dtype) for name in ("signal", "full"))
+        some = scratch("sums", (RUN * 2,), images.dtype)
+        stencils.weight_gradient(images[a:b], gradients[a:b], s.geometry, s.starts, signal, full, some, sums[a:b])
 
     share(run, len(images), gradients.size * s.taps)
     return sums

@@ -23,6 +23,12 @@ _PART = 1 << 17
 #: rows from this length on are summed one target after the other
 _WIDE = 4
 
+#: rows from this length on are cut into columns for the threads; pieces of shorter ones would share cache lines
+_LONG = 1 << 10
+
+#: the most parts that each look through all row numbers
+_LOOKS = 8
+
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -64,6 +70,16 @@ def _add_columns(table: Any, rows: Any, block: Any, first: int, last: int) -> No
         t = rows[i]
         for c in range(first, last):
             table[t, c] += block[i, c]
+
+
+@loop
+def _add_rows(table: Any, rows: Any, block: Any, first: int, last: int) -> None:
+    """Those whose target is in the range from first to last."""
+    for i in range(rows.size):
+        t = rows[i]
+        if first <= t < last:
+            for c in range(block.shape[1]):
+                table[t, c] += block[i, c]
 
 
 @loop
@@ -145,8 +161,15 @@ def _rows_added(table: Array, rows: Array, block: Array) -> Any:
     if block.dtype.char not in "fdlq" or table.dtype != block.dtype or not table.flags.c_contiguous:
         return NotImplemented
     block, rows = np.ascontiguousarray(block), np.ascontiguousarray(rows, np.int64)
-    columns = ranges(table.shape[1], block.size // _PART, 16)
-    parallel(lambda i: _add_columns(table, rows, block, *columns[i]), len(columns))
+    pieces = block.size // _PART
+    if table.shape[1] < _WIDE:  # little to share
+        _add_columns(table, rows, block, 0, table.shape[1])
+    elif table.shape[1] >= _LONG:
+        columns = ranges(table.shape[1], pieces, 16)
+        parallel(lambda i: _add_columns(table, rows, block, *columns[i]), len(columns))
+    else:  # every part looks at all numbers
+        parts = ranges(len(table), min(pieces, _LOOKS))
+        parallel(lambda i: _add_rows(table, rows, block, *parts[i]), len(parts))
     return None
 
 

@@ -61,8 +61,3 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop that other loops call, and nobody else: it has no entry for Python and no place on disk."""
     return numba.njit(fastmath=_REORDERED, **_INSIDE)(function)
-
-
-def reordered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a search for the largest number into the loops that call it; what it gives for NaN is not defined."""
-    return numba.njit(fastmath={*_REORDERED, "nnan"}, **_INSIDE)(function)

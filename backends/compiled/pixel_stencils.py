@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.backends.compiled.jit import loop
+from chainrule.backends.compiled.jit import loop, part
 
 
-@loop
+@part
 def _fill(out: Any, value: Any) -> None:
     for m in range(out.size):
         out[m] = value
 
 
-@loop
+@part
 def _copy(of: Any, to: Any) -> None:
     for m in range(to.size):
         to[m] = of[m]
 
 
-@loop
+@part
 def _spread(image: Any, size: Any, top: int, left: int, rows: int, columns: int, sh: int, sw: int, signal: Any) -> None:
     """Write an image of ``size`` (H, W, C) into ``signal`` as (sh, sw, rows, columns, C), with zeros around it.
 
@@ -50,7 +50,7 @@ def _spread(image: Any, size: Any, top: int, left: int, rows: int, columns: int,
                     _copy(line[(x + q * sw) * channels :], signal[to : to + channels])
 
 
-@loop
+@part
 def _add_nine(s: Any, k: Any, w: Any, out: Any) -> None:
     """``out[m] +=`` nine shifts of ``s``, by ``k``, with their weights."""
     s0, s1, s2, s3, s4 = s[k[0] :], s[k[1] :], s[k[2] :], s[k[3] :], s[k[4] :]
@@ -62,21 +62,21 @@ def _add_nine(s: Any, k: Any, w: Any, out: Any) -> None:
         out[m] += first + second + (w6[m] * s6[m] + w7[m] * s7[m] + w8[m] * s8[m])
 
 
-@loop
+@part
 def _add_three(s: Any, k: Any, w: Any, out: Any) -> None:
     s0, s1, s2, w0, w1, w2 = s[k[0] :], s[k[1] :], s[k[2] :], w[0], w[1], w[2]
     for m in range(out.size):
         out[m] += w0[m] * s0[m] + w1[m] * s1[m] + w2[m] * s2[m]
 
 
-@loop
+@part
 def _add_one(s: Any, k: Any, w: Any, out: Any) -> None:
     s0, w0 = s[k[0] :], w[0]
     for m in range(out.size):
         out[m] += w0[m] * s0[m]
 
 
-@loop
+@part
 def _shifted_sums(signal: Any, starts: Any, tiled: Any, first: Any, out: Any) -> None:
     """``out[m] = first[m] + sum of tiled[t][m] * signal[starts[t] + m]``, where rows of ``tiled`` repeat."""
     taps, run = starts.size, first.size
@@ -152,7 +152,7 @@ def input_gradient(
                 _copy(line[q * channels :], target[to : to + channels])
 
 
-@loop
+@part
 def _add_four_products(s: Any, g: Any, run: int, out: Any) -> None:
     s0, s1, s2, s3 = s, s[run:], s[2 * run :], s[3 * run :]
     g0, g1, g2, g3 = g, g[run:], g[2 * run :], g[3 * run :]
@@ -160,7 +160,7 @@ def _add_four_products(s: Any, g: Any, run: int, out: Any) -> None:
         out[m] += s0[m] * g0[m] + s1[m] * g1[m] + (s2[m] * g2[m] + s3[m] * g3[m])
 
 
-@loop
+@part
 def _add_products(s: Any, g: Any, out: Any) -> None:
     for m in range(out.size):
         out[m] += s[m] * g[m]

@@ -2,27 +2,28 @@
 
 In planes an image channel becomes a signal in which every shift of a window is a shift of the whole plane: its rows
 stand behind each other with the border's zeros between them, and a stride of s splits it into s * s signals of the
-pixels that are s apart. A convolution is then a weighted sum of shifts of these signals, in long runs for any width,
-and so are its gradients. In channels-last memory the runs are those of the channels.
+pixels that are s apart. A convolution is then a weighted sum of shifts of these signals, row by row or in long runs
+where rows are short, and so are its gradients. In channels-last memory the runs are those of the channels.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from chainrule.backends.compiled.jit import loop
+from chainrule.backends.compiled.jit import loop, part
+from chainrule.backends.compiled.shifts import BYTES, long_sums, shifted_products, shifted_sums
 
-#: elements of a signal that are worked on at once: they and what they look at stay in the first-level cache
+#: elements whose products are added in their own dtype
 _RUN = 2048
 
 
-@loop
+@part
 def fill(out: Any, value: Any) -> None:
     for m in range(out.size):
         out[m] = value
 
 
-@loop
+@part
 def spread(image: Any, top: int, left: int, rows: int, columns: int, sh: int, sw: int, signal: Any) -> None:
     """Write an image (H, W) into ``signal`` as (sh, sw, rows, columns): pixel (y, x) goes to (y + top, x + left).
 
@@ -49,7 +50,7 @@ def spread(image: Any, top: int, left: int, rows: int, columns: int, sh: int, sw
                     to[m] = line[m * sw]
 
 
-@loop
+@part
 def gather(signal: Any, top: int, left: int, rows: int, columns: int, sh: int, sw: int, image: Any) -> None:
     """What :func:`spread` does, backwards; pixels that lie outside of ``signal`` become 0."""
     height, width = image.shape
@@ -78,88 +79,6 @@ def gather(signal: Any, top: int, left: int, rows: int, columns: int, sh: int, s
 
 
 @loop
-def _add_nine(s: Any, k: Any, w: Any, out: Any) -> None:
-    """``out[m] +=`` nine weighted shifts of ``s``, by ``k``."""
-    s0, s1, s2, s3, s4 = s[k[0] :], s[k[1] :], s[k[2] :], s[k[3] :], s[k[4] :]
-    s5, s6, s7, s8 = s[k[5] :], s[k[6] :], s[k[7] :], s[k[8] :]
-    w0, w1, w2, w3, w4, w5, w6, w7, w8 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8]
-    for m in range(out.size):
-        first = w0 * s0[m] + w1 * s1[m] + w2 * s2[m]
-        second = w3 * s3[m] + w4 * s4[m] + w5 * s5[m]
-        out[m] += first + second + (w6 * s6[m] + w7 * s7[m] + w8 * s8[m])
-
-
-@loop
-def _add_three(s: Any, k: Any, w: Any, out: Any) -> None:
-    s0, s1, s2, w0, w1, w2 = s[k[0] :], s[k[1] :], s[k[2] :], w[0], w[1], w[2]
-    for m in range(out.size):
-        out[m] += w0 * s0[m] + w1 * s1[m] + w2 * s2[m]
-
-
-@loop
-def _add_one(s: Any, k: Any, w: Any, out: Any) -> None:
-    s0, w0 = s[k[0] :], w[0]
-    for m in range(out.size):
-        out[m] += w0 * s0[m]
-
-
-@loop
-def shifted_sums(signal: Any, starts: Any, weights: Any, first: Any, out: Any) -> None:
-    """``out[m] = first + sum of weights[t] * signal[starts[t] + m]``."""
-    taps = starts.size
-    for a in range(0, out.size, _RUN):
-        part, moved = out[a : a + _RUN], signal[a:]
-        fill(part, first)
-        t = 0
-        while t + 9 <= taps:
-            _add_nine(moved, starts[t:], weights[t:], part)
-            t += 9
-        while t + 3 <= taps:
-            _add_three(moved, starts[t:], weights[t:], part)
-            t += 3
-        while t < taps:
-            _add_one(moved, starts[t:], weights[t:], part)
-            t += 1
-
-
-@loop
-def _three_products(s: Any, k: Any, other: Any, out: Any) -> None:
-    s0, s1, s2 = s[k[0] :], s[k[1] :], s[k[2] :]
-    p0 = p1 = p2 = other[0] * 0
-    for m in range(other.size):
-        p0 += s0[m] * other[m]
-        p1 += s1[m] * other[m]
-        p2 += s2[m] * other[m]
-    out[0] += p0
-    out[1] += p1
-    out[2] += p2
-
-
-@loop
-def _one_product(s: Any, k: Any, other: Any, out: Any) -> None:
-    s0, p0 = s[k[0] :], other[0] * 0
-    for m in range(other.size):
-        p0 += s0[m] * other[m]
-    out[0] += p0
-
-
-@loop
-def shifted_products(signal: Any, starts: Any, other: Any, out: Any) -> None:
-    """``out[t] = sum of signal[starts[t] + m] * other[m]``; ``out`` is in float64."""
-    taps = starts.size
-    fill(out, 0)
-    for a in range(0, other.size, _RUN):
-        part, moved = other[a : a + _RUN], signal[a:]
-        t = 0
-        while t + 3 <= taps:
-            _three_products(moved, starts[t:], part, out[t:])
-            t += 3
-        while t < taps:
-            _one_product(moved, starts[t:], part, out[t:])
-            t += 1
-
-
-@loop
 def forward(
     images: Any, geometry: Any, starts: Any, weights: Any, biases: Any, first: int, signal: Any, full: Any, out: Any
 ) -> None:
@@ -168,14 +87,19 @@ def forward(
     ``geometry``: the padding above and to the left, the rows and columns of a signal, the strides.
     """
     top, left, rows, columns, sh, sw = geometry
-    channels = biases.size
+    channels, taps = biases.size, starts.size
     _, oh, ow = out.shape
+    filters, results = weights.reshape(-1), out.reshape(-1)
     fill(signal, 0)
     for p in range(images.shape[0]):
         c = (first + p) % channels
         spread(images[p], top, left, rows, columns, sh, sw, signal)
-        shifted_sums(signal, starts, weights[c], biases[c], full[: (oh - 1) * columns + ow])
-        gather(full, 0, 0, oh, columns, 1, 1, out[p])
+        if ow >= BYTES // signal.itemsize:
+            at = p * oh * ow
+            shifted_sums(signal, 0, columns, starts, filters, c * taps, biases[c], results, at, ow, oh, ow)
+        else:  # rows too short for vector instructions
+            long_sums(signal, 0, starts, filters, c * taps, biases[c], full, 0, (oh - 1) * columns + ow)
+            gather(full, 0, 0, oh, columns, 1, 1, out[p])
 
 
 @loop
@@ -196,26 +120,49 @@ def input_gradient(
     ``starts`` and ``weights`` come by the signal they belong to: those of signal i are ``bounds[i]:bounds[i + 1]``.
     """
     top, left, rows, columns, sh, sw = geometry
-    channels, size = weights.shape[0], rows * columns
+    channels, size, taps = weights.shape[0], rows * columns, starts.size
+    _, h, w = out.shape
+    filters, results = weights.reshape(-1), out.reshape(-1)
     fill(full, 0)
+    fill(signal, 0)
     zero = weights[0, 0] * 0
     for p in range(gradients.shape[0]):
         c = (first + p) % channels
         spread(gradients[p], 0, 0, rows, columns, 1, 1, full[lead:])
+        if sh == sw == 1 and w >= BYTES // full.itemsize:
+            at, to = top * columns + left, p * h * w
+            shifted_sums(full, at, columns, starts, filters, c * taps, zero, results, to, w, h, w)
+            continue
         for i in range(sh * sw):
             a, b = bounds[i], bounds[i + 1]
-            shifted_sums(full, starts[a:b], weights[c, a:b], zero, signal[i * size : (i + 1) * size])
+            if a < b:
+                long_sums(full, 0, starts[a:b], filters, c * taps + a, zero, signal, i * size, size)
+            else:  # what stood behind the signal before
+                fill(signal[i * size : (i + 1) * size], 0)
         gather(signal, top, left, rows, columns, sh, sw, out[p])
 
 
 @loop
-def weight_gradient(images: Any, gradients: Any, geometry: Any, starts: Any, signal: Any, full: Any, out: Any) -> None:
+def weight_gradient(
+    images: Any, gradients: Any, geometry: Any, starts: Any, signal: Any, full: Any, sums: Any, out: Any
+) -> None:
     """For each plane of images (P, H, W) and gradients (P, OH, OW) the gradient of its filter, into ``out`` (P, T)."""
     top, left, rows, columns, sh, sw = geometry
     _, oh, ow = gradients.shape
+    flat, lanes = gradients.reshape(-1), BYTES // 2 // signal.itemsize
     fill(signal, 0)
     fill(full, 0)
     for p in range(images.shape[0]):
+        fill(out[p], 0)
         spread(images[p], top, left, rows, columns, sh, sw, signal)
-        spread(gradients[p], 0, 0, oh, columns, 1, 1, full)
-        shifted_products(signal, starts, full[: (oh - 1) * columns + ow], out[p])
+        if ow % lanes == 0:
+            some = max(1, _RUN // ow)
+            for r in range(0, oh, some):
+                at, count = (p * oh + r) * ow, min(some, oh - r)
+                shifted_products(signal, r * columns, columns, starts, flat, at, ow, count, ow, sums, out[p])
+        else:
+            spread(gradients[p], 0, 0, oh, columns, 1, 1, full)
+            size = (oh - 1) * columns + ow
+            for m in range(0, size, _RUN):
+                count = (min(_RUN, size - m) + lanes - 1) // lanes * lanes
+                shifted_products(signal, m, 0, starts, full, m, 0, 1, count, sums, out[p])

@@ -1,4 +1,4 @@
-"""Products of small matrices inside compiled loops: 4 rows by 16 columns of the result at a time, in registers.
+"""Products of small matrices inside compiled loops: 6 rows by 16 columns of the result at a time, in registers.
 
 A library's product first copies its operands into an order of its own, which for small matrices takes as long as the
 product. Here the right operand is put in order once, by :func:`pack`, and used again and again. The sum of each element
@@ -18,7 +18,6 @@ from chainrule.backends.compiled.jit import part
 
 #: columns of a panel: two registers of 8 floats or one of 16
 WIDE = 16
-_ROWS = 4
 
 
 def padded(columns: int) -> int:
@@ -117,7 +116,7 @@ def _tile(rows: int) -> Any:
     return tile
 
 
-_four, _one = _tile(_ROWS), _tile(1)
+_six, _four, _one = _tile(6), _tile(4), _tile(1)
 
 
 @part
@@ -143,12 +142,18 @@ def multiply_add(
     ``a`` and ``b_panel`` that of the panels of ``b``: a packed ``b`` has the step 16 and the panel 16 * depth, one that
     lies row by row has its own step and the panel 16. ``columns`` is a multiple of 16. Nothing is checked.
     """
-    whole = rows // 4 * 4
+    # the rows from which on tiles have 4 rows and 1: as few of these as can be
+    left = rows % 6
+    left = left + 6 if 2 <= left <= 3 and rows >= 8 else left
+    fours, singles = rows - left, rows - left % 4
     for first in range(0, columns, 16):
         panel = b_at + first // 16 * b_panel
-        for r in range(0, whole, 4):
+        for r in range(0, fours, 6):
+            at = out_at + r * out_step + first
+            _six(a, a_at + r * a_step, a_step, a_next, b, panel, b_step, out, at, out_step, depth)
+        for r in range(fours, singles, 4):
             at = out_at + r * out_step + first
             _four(a, a_at + r * a_step, a_step, a_next, b, panel, b_step, out, at, out_step, depth)
-        for r in range(whole, rows):
+        for r in range(singles, rows):
             at = out_at + r * out_step + first
             _one(a, a_at + r * a_step, a_step, a_next, b, panel, b_step, out, at, out_step, depth)

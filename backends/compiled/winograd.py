@@ -1,4 +1,4 @@
-"""Winograd's transforms as compiled loops; ``cpu_winograd.py`` has the same five in NumPy, and what they are for.
+"""Winograd's transforms as compiled loops; ``cpu_winograd_transforms.py`` has the same four in NumPy.
 
 A loop works on ``_LANES`` channels at a time, in buffers that fit the first-level cache and whose rows are a constant
 number of elements apart: so the compiler knows that they do not overlap, and uses vector instructions. Indices are
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.backends.compiled.jit import inlined, loop
-from chainrule.backends.pool import parallel, ranges, scratch
+from chainrule.backends.pool import scratch
 
 Array = np.ndarray
 
@@ -44,13 +44,17 @@ def _zero(y: Any, a: Any, size: Any) -> None:
 
 @inlined
 def _load(
-    x: Any, planar: Any, size: Any, image: Any, top: Any, left: Any, rows: Any, width: Any, c0: Any, y: Any
+    x: Any, planar: Any, size: Any, image: Any, top: Any, left: Any, rows: Any, width: Any, c0: Any, y: Any, apart: Any
 ) -> None:
-    """Pixels (rows, width) of an image from (top, left) and channel c0 on, as y (width, 6, lanes); zeros outside."""
+    """Pixels (rows, width) of an image from (top, left) and channel c0 on, as y (width, 6, lanes); zeros outside.
+
+    ``apart``: how far apart these pixels are in the image, and where the first is.
+    """
     c, h, w = size
+    step, down, right = apart
     lanes = min(_LANES, c - c0)
-    r0, r1 = max(0, -top), min(rows, h - top)
-    q0, q1 = max(0, -left), min(width, w - left)
+    r0, r1 = max(0, -top), min(rows, (h - down + step - 1) // step - top)
+    q0, q1 = max(0, -left), min(width, (w - right + step - 1) // step - left)
     if r0 > 0 or r1 < rows or lanes < _LANES:
         _zero(y, 0, width * _COLUMN)
     else:
@@ -59,14 +63,15 @@ def _load(
     if planar:
         for e in range(lanes):
             for r in range(r0, r1):
-                line = ((image * c + c0 + e) * h + top + r) * w + left
+                line = ((image * c + c0 + e) * h + (top + r) * step + down) * w + left * step + right
                 place = r * _LANES + e
                 for q in range(q0, q1):
-                    y[_u(place) + _u(q) * _u(_COLUMN)] = x[_u(line) + _u(q)]
+                    y[_u(place) + _u(q) * _u(_COLUMN)] = x[_u(line) + _u(q) * _u(step)]
     else:
         for r in range(r0, r1):
             for q in range(q0, q1):
-                _copy(x, ((image * h + top + r) * w + left + q) * c + c0, y, q * _COLUMN + r * _LANES, lanes)
+                place = (image * h + (top + r) * step + down) * w + (left + q) * step + right
+                _copy(x, place * c + c0, y, q * _COLUMN + r * _LANES, lanes)
 
 
 @inlined
@@ -141,7 +146,7 @@ def _spread(m: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
 
 @loop
 def _inputs(
-    x: Any, planar: Any, size: Any, block: Any, m: Any, tw: Any, padding: Any, buffers: Any, y: Any, tap: Any
+    x: Any, planar: Any, size: Any, step: Any, block: Any, m: Any, tw: Any, padding: Any, buffers: Any, y: Any, tap: Any
 ) -> None:
     first, end, top, bottom = block
     (ph, pw), (pixels, patch, square) = padding, buffers
@@ -149,15 +154,18 @@ def _inputs(
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
-            for c0 in range(0, c, _LANES):
-                _load(x, planar, size, image, i * m - ph, -pw, 6, width, c0, pixels)
-                for q in range(width):
-                    _analyse(pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
-                for j in range(tw):
-                    for r in range(6):
-                        _analyse(patch, j * m * _COLUMN + r * _LANES, _COLUMN, square, 0, _LANES)
-                        for q in range(6):
-                            _copy(square, q * _LANES, y, (r * 6 + q) * tap + (tile + j) * c + c0, min(_LANES, c - c0))
+            for phase in range(step * step):
+                apart = (step, phase // step, phase % step)
+                for c0 in range(0, c, _LANES):
+                    _load(x, planar, size, image, i * m - ph, -pw, 6, width, c0, pixels, apart)
+                    for q in range(width):
+                        _analyse(pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
+                    for j in range(tw):
+                        to = ((tile + j) * step * step + phase) * c + c0
+                        for r in range(6):
+                            _analyse(patch, j * m * _COLUMN + r * _LANES, _COLUMN, square, 0, _LANES)
+                            for q in range(6):
+                                _copy(square, q * _LANES, y, (r * 6 + q) * tap + to, min(_LANES, c - c0))
             tile += tw
 
 
@@ -172,7 +180,7 @@ def _gradients(
     for image in range(first, end):
         for i in range(top, bottom):
             for c0 in range(k0, k1, _LANES):
-                _load(x, planar, size, image, i * m, 0, m, width, c0, pixels)
+                _load(x, planar, size, image, i * m, 0, m, width, c0, pixels, (1, 0, 0))
                 for q in range(width):
                     _spread(m, pixels, q * _COLUMN, _LANES, patch, q * _COLUMN, _LANES)
                 for j in range(tw):
@@ -186,24 +194,28 @@ def _gradients(
 
 @loop
 def _results(
-    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, filters: Any, buffers: Any, y: Any, size: Any
+    x: Any, tap: Any, bias: Any, block: Any, m: Any, tw: Any, filters: Any, buffers: Any, y: Any, size: Any, step: Any
 ) -> None:
     first, end, top, bottom = block
-    (k0, k1), (half, square), (oh, ow, k) = filters, buffers, size
+    (k0, k1), (half, square), (h, w, c) = filters, buffers, size
     tile = 0
     for image in range(first, end):
         for i in range(top, bottom):
             for j in range(tw):
-                for c0 in range(k0, k1, _LANES):
-                    for q in range(6):
-                        _combine(m, x, q * tap + tile * (k1 - k0) + c0 - k0, 6 * tap, half, q * _LANES, _COLUMN)
-                    for a in range(min(m, oh - i * m)):
-                        _combine(m, half, a * _COLUMN, _LANES, square, 0, _LANES)
-                        for b in range(min(m, ow - j * m)):
-                            place = ((image * oh + i * m + a) * ow + j * m + b) * k + c0
-                            for e in range(min(_LANES, k1 - c0)):
-                                result = square[_u(b * _LANES) + _u(e)] + bias[_u(c0) + _u(e)]
-                                y[_u(place) + _u(e)] = result
+                for phase in range(step * step):
+                    down, right = phase // step, phase % step
+                    stop = min(k1, (phase + 1) * c)
+                    for c0 in range(max(k0, phase * c), stop, _LANES):
+                        for q in range(6):
+                            _combine(m, x, q * tap + tile * (k1 - k0) + c0 - k0, 6 * tap, half, q * _LANES, _COLUMN)
+                        for a in range(min(m, (h - down + step - 1) // step - i * m)):
+                            _combine(m, half, a * _COLUMN, _LANES, square, 0, _LANES)
+                            line = image * h + (i * m + a) * step + down
+                            for b in range(min(m, (w - right + step - 1) // step - j * m)):
+                                place = (line * w + (j * m + b) * step + right) * c + c0 - phase * c
+                                for e in range(min(_LANES, stop - c0)):
+                                    result = square[_u(b * _LANES) + _u(e)] + bias[_u(c0) + _u(e)]
+                                    y[_u(place) + _u(e)] = result
                 tile += 1
 
 
@@ -224,24 +236,6 @@ def _expand(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
         y[o + _3 * t] = far + farther
         y[o + _4 * t] = far - farther
         y[o + _5 * t] = w4 if r == 5 else w2
-
-
-@inlined
-def _contract(r: Any, x: Any, a: Any, s: Any, y: Any, b: Any, t: Any) -> None:
-    """The transpose of :func:`_expand`: six gradients to r."""
-    a, s, b, t = _u(a), _u(s), _u(b), _u(t)
-    for e in range(_ALL):
-        i, o = a + e, b + e
-        p0, p5 = x[i], x[i + _5 * s]
-        p1, p2, p3, p4 = x[i + s], x[i + _2 * s], x[i + _3 * s], x[i + _4 * s]
-        even, odd = _f(-1 / 6) * (p1 + p2), _f(-1 / 6) * (p1 - p2)
-        far, farther = _f(1 / 24) * (p3 + p4), _f(1 / 12) * (p3 - p4)
-        y[o] = _f(0.25) * p0 + even + far
-        y[o + t] = odd + farther
-        y[o + _2 * t] = even + _f(4) * far + (p5 if r == 3 else _f(0))
-        if r == 5:
-            y[o + _3 * t] = odd + _f(4) * farther
-            y[o + _4 * t] = even + _f(16) * far + p5
 
 
 @loop
@@ -268,50 +262,6 @@ def _filters(r: Any, x: Any, buffers: Any, y: Any, tap: Any, row: Any) -> None:
                         _copy(square, j * _LANES, y, place, lanes)
 
 
-@loop
-def _filter_gradient(r: Any, x: Any, parts: Any, part: Any, tap: Any, row: Any, buffers: Any, y: Any) -> None:
-    stage, half, square = buffers
-    _, c, k = y.shape
-    for k0 in range(0, k, _LANES):
-        lanes = min(_LANES, k - k0)
-        for first in range(0, c, _CHANNELS):
-            channels = min(_CHANNELS, c - first)
-            for channel in range(channels):
-                for t in range(36):
-                    place = t * tap + (first + channel) * row + k0
-                    _copy(x, place, square, t * _LANES, lanes)
-                    for _ in range(1, parts):
-                        place += part
-                        for e in range(lanes):
-                            square[_u(t * _LANES) + _u(e)] += x[_u(place) + _u(e)]
-                for i in range(6):
-                    _contract(r, square, i * _COLUMN, _LANES, half, i * _COLUMN, _LANES)
-                for j in range(r):
-                    _contract(r, half, j * _LANES, _COLUMN, stage, (channel * r * r + j) * _LANES, r * _LANES)
-            for e in range(lanes):
-                place = e
-                for channel in range(first, first + channels):
-                    for t in range(r * r):
-                        y[t, channel, k0 + e] = stage[_u(place)]
-                        place += _LANES
-
-
-@loop
-def _halve(x: Any, first: Any, end: Any, y: Any) -> None:
-    _, c, h, w = x.shape
-    _, half_h, half_w, _ = y.shape
-    for image in range(first, end):
-        for i in range(half_h):
-            for c0 in range(0, c, _LANES):
-                for channel in range(c0, min(c0 + _LANES, c)):
-                    for a in range(2):
-                        for j in range(half_w):
-                            for b in range(2):
-                                inside = 2 * i + a < h and 2 * j + b < w
-                                pixel = x[image, channel, 2 * i + a, 2 * j + b] if inside else _f(0)
-                                y[image, i, j, (2 * a + b) * c + channel] = pixel
-
-
 def _flat(x: Array) -> tuple[Array, bool]:
     """The elements of (N, H, W, C) in the order of memory, and whether that is (N, C, H, W)."""
     planes = x.transpose(0, 3, 1, 2)
@@ -336,12 +286,12 @@ def inputs(tiles: Any) -> Callable[[Any, Array], None]:
     """As ``cpu_winograd_transforms.inputs``."""
     flat, planar = _flat(tiles.x)
     _, h, w, c = tiles.x.shape
-    m, tw = tiles.m, tiles.tw
+    m, tw, step = tiles.m, tiles.tw, tiles.step
 
     def run(block: Any, out: Array) -> None:
         memory, (tap, *_) = _memory(out)
         buffers = _buffers(pixels=tw * m + 6 - m, patch=tw * m + 6 - m, square=1)
-        _inputs(flat, planar, (c, h, w), block, m, tw, tiles.padding, buffers, memory, tap)
+        _inputs(flat, planar, (c, h, w), step, block, m, tw, tiles.padding, buffers, memory, tap)
 
     return run
 
@@ -360,13 +310,15 @@ def gradients(tiles: Any, g: Array) -> Callable[[Any, int, int, Array], None]:
     return run
 
 
-def results(tiles: Any, products: Array, bias: Array | None, block: Any, k0: int, k1: int, out: Array) -> None:
-    """As ``cpu_winograd_transforms.results``."""
+def results(
+    tiles: Any, products: Array, bias: Array | None, block: Any, k0: int, k1: int, out: Array, step: int = 1
+) -> None:
+    """As ``cpu_winograd_transforms.results``; with a step, results of K / step**2 channels, so many as pixels."""
     memory, (tap, *_) = _memory(products)
-    k = out.shape[3]
+    k = out.shape[3] * step * step
     bias = np.zeros(k, np.float32) if bias is None else np.ascontiguousarray(bias)
     buffers = _buffers(half=6, square=1)
-    _results(memory, tap, bias, block, tiles.m, tiles.tw, (k0, k1), buffers, out.reshape(-1), out.shape[1:])
+    _results(memory, tap, bias, block, tiles.m, tiles.tw, (k0, k1), buffers, out.reshape(-1), out.shape[1:], step)
 
 
 def filters(weight: Array, out: Array) -> None:
@@ -375,20 +327,3 @@ def filters(weight: Array, out: Array) -> None:
     r, _, c, k = weight.shape
     buffers = _buffers(stage=_CHANNELS * r, half=6, square=1)  # r pixels are enough for a column of the stage
     _filters(r, weight.reshape(r * r, c, k), buffers, memory, tap, row)
-
-
-def filter_gradient(sums: Array, out: Array) -> None:
-    """As ``cpu_winograd_transforms.filter_gradient``."""
-    memory, (part, tap, row, _) = _memory(sums)
-    r, _, c, k = out.shape
-    buffers = _buffers(stage=_CHANNELS * r, half=6, square=6)
-    _filter_gradient(r, memory, len(sums), part, tap, row, buffers, out.reshape(r * r, c, k))
-
-
-def halved(x: Array) -> Array:
-    """Planes (N, C, H, W), contiguous, with each 2x2 square of pixels as one: (N, H / 2, W / 2, 4 * C), rounded up."""
-    n, c, h, w = x.shape
-    out = np.empty((n, -(-h // 2), -(-w // 2), 4 * c), np.float32)
-    parts = ranges(n, 16)
-    parallel(lambda i: _halve(x, *parts[i], out), len(parts))
-    return out

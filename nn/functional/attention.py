@@ -234,6 +234,67 @@ def multi_head_attention_forward(
         >>> out.shape, weights[0, 0].tolist()
         ((2, 1, 4), [0.5, 0.5])
     """
+    return several_heads(
+        query,
+        key,
+        value,
+        embed_dim_to_check,
+        num_heads,
+        in_proj_weight,
+        in_proj_bias,
+        bias_k,
+        bias_v,
+        add_zero_attn,
+        dropout_p,
+        out_proj_weight,
+        out_proj_bias,
+        training,
+        key_padding_mask,
+        need_weights,
+        attn_mask,
+        use_separate_proj_weight,
+        q_proj_weight,
+        k_proj_weight,
+        v_proj_weight,
+        static_k,
+        static_v,
+        average_attn_weights,
+        is_causal,
+    )
+
+
+def several_heads(
+    query: Any,
+    key: Any,
+    value: Any,
+    embed_dim_to_check: int,
+    num_heads: int,
+    in_proj_weight: Any,
+    in_proj_bias: Any,
+    bias_k: Any,
+    bias_v: Any,
+    add_zero_attn: bool,
+    dropout_p: float,
+    out_proj_weight: Any,
+    out_proj_bias: Any,
+    training: bool,
+    key_padding_mask: Any,
+    need_weights: bool,
+    attn_mask: Any,
+    use_separate_proj_weight: bool,
+    q_proj_weight: Any,
+    k_proj_weight: Any,
+    v_proj_weight: Any,
+    static_k: Any,
+    static_v: Any,
+    average_attn_weights: bool,
+    is_causal: bool,
+    batch_first: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """:func:`multi_head_attention_forward`; ``batch_first``: of (N, L, E) and (N, S, E), and gives (N, L, E).
+
+    Nothing is transposed for that, which would cost copies: only the places of two dimensions change.
+    """
     caller = "multi_head_attention_forward"
     need_tensor(caller, query=query, key=key, value=value)
     need_tensor_or_none(caller, key_padding_mask=key_padding_mask, attn_mask=attn_mask, bias_k=bias_k, bias_v=bias_v)
@@ -249,14 +310,16 @@ def multi_head_attention_forward(
         key3 = query3 if key is query else key.unsqueeze(1)
         inputs = [query3, key3, key3 if value is key else value.unsqueeze(1)]
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
-    length, batch, width = inputs[0]._data.shape
+    along, across = (1, 0) if batch_first else (0, 1)  # the dimensions of positions and of sequences
+    width = inputs[0]._data.shape[2]
+    length, batch = inputs[0]._data.shape[along], inputs[0]._data.shape[across]
     if width != embed_dim_to_check or width % num_heads:
         raise RuntimeError(
             f"{caller}: the query's last dimension must be embed_dim_to_check={embed_dim_to_check} and divisible by "
             f"num_heads={num_heads}, got {width}"
         )
     same = 2 if use_separate_proj_weight else 3
-    if inputs[1]._data.shape[:same] != inputs[2]._data.shape[:same] or inputs[1]._data.shape[1] != batch:
+    if inputs[1]._data.shape[:same] != inputs[2]._data.shape[:same] or inputs[1]._data.shape[across] != batch:
         raise RuntimeError(f"{caller}: key and value do not fit the query, got {describe(key)} and {describe(value)}")
     if is_causal and attn_mask is None:
         raise RuntimeError(f"{caller}: is_causal=True needs attn_mask as well")
@@ -264,7 +327,7 @@ def multi_head_attention_forward(
     dtype = query._data.dtype
     mask = None if hint else _added(caller, "attn_mask", attn_mask, dtype)
     padding = _added(caller, "key_padding_mask", key_padding_mask, dtype)
-    sources = inputs[1]._data.shape[0]
+    sources = inputs[1]._data.shape[along]
     if mask is not None:
         expected = (length, sources) if mask._data.ndim == 2 else (batch * num_heads, length, sources)
         if mask._data.ndim not in (2, 3) or tuple(mask._data.shape) != expected:
@@ -278,14 +341,15 @@ def multi_head_attention_forward(
     if bias_k is not None and bias_v is not None:
         if static_k is not None or static_v is not None:
             raise RuntimeError(f"{caller}: bias_k and bias_v have no meaning with static_k or static_v")
-        k = cat([k, xp.broadcast_to(bias_k.reshape(1, 1, width), shape=(1, batch, width))], 0)
-        v = cat([v, xp.broadcast_to(bias_v.reshape(1, 1, width), shape=(1, batch, width))], 0)
+        one = (batch, 1, width) if batch_first else (1, batch, width)
+        k = cat([k, xp.broadcast_to(bias_k.reshape(1, 1, width), shape=one)], along)
+        v = cat([v, xp.broadcast_to(bias_v.reshape(1, 1, width), shape=one)], along)
         mask, padding = _one_more(mask), _one_more(padding)
 
     each = width // num_heads
 
-    def split(x: Any) -> Any:  # (T, N, E) to (N, heads, T, E / heads), without a copy
-        return xp.permute_dims(xp.reshape(x, shape=(x._data.shape[0], batch, num_heads, each)), axes=(1, 2, 0, 3))
+    def split(x: Any) -> Any:  # to (N, heads, T, E / heads), without a copy
+        return xp.permute_dims(xp.reshape(x, shape=(*x._data.shape[:2], num_heads, each)), axes=(across, 2, along, 3))
 
     def static(name: str, x: Any) -> Any:
         if x._data.ndim != 3 or x._data.shape[0] != batch * num_heads or x._data.shape[2] != each:
@@ -319,9 +383,9 @@ def multi_head_attention_forward(
         weights = xp.mean(weights, axis=1, keepdims=False) if average_attn_weights else weights
     else:
         out = scaled_dot_product_attention(q, k, v, mask, drop, hint)
-    out = xp.reshape(xp.permute_dims(out, axes=(2, 0, 1, 3)), shape=(length * batch, width))
+    order, shape = ((0, 2, 1, 3), (batch, length)) if batch_first else ((2, 0, 1, 3), (length, batch))
+    out = xp.reshape(xp.permute_dims(out, axes=order), shape=(*shape, width))
     out = linear(out, out_proj_weight, out_proj_bias)
-    out = xp.reshape(out, shape=(length, batch, out._data.shape[1]))
     if single:
         return out.squeeze(1), None if weights is None else weights.squeeze(0)
     return out, weights
