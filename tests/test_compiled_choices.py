@@ -187,3 +187,17 @@ def test_gradients_go_through():
     x = cr.randn(9, 7, dtype=cr.float64, requires_grad=True)
     mask = cr.randn(9, 7) > 0
     cr.autograd.gradcheck(lambda x: cr.where(mask, x.clamp(-0.5, 0.7), x * 2).cumsum(1).masked_fill(mask, 3.0), (x,))
+
+
+def test_what_only_the_plain_functions_know():
+    """The namespace is that of the Array API: its other arguments, and positions, are for NumPy."""
+    x = np.random.default_rng(0).standard_normal(20_000)
+    np.testing.assert_array_equal(XP.clip(x, -0.5, 0.5), np.clip(x, -0.5, 0.5))
+    np.testing.assert_array_equal(XP.clip(x, None, 0.5), np.minimum(x, 0.5))
+    np.testing.assert_allclose(XP.cumulative_sum(x), np.cumsum(x))
+    np.testing.assert_allclose(XP.cumulative_sum(x, axis=0, include_initial=True)[1:], np.cumsum(x))
+    assert XP.cumulative_sum(x, axis=0, dtype=np.float32).dtype == np.float32
+    assert XP.cumulative_sum(x[:0], axis=0).shape == (0,)
+    for axis in (1, -2):
+        with pytest.raises(IndexError):  # NumPy's AxisError
+            XP.cumulative_sum(x, axis=axis)

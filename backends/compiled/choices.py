@@ -110,7 +110,7 @@ def _limit(x: Any, low: Any, high: Any, out: Any) -> None:
         out[i] = _at_most(_at_least(x[i], low), high)
 
 
-def _clip(x: Array, *, min: Any = None, max: Any = None) -> Any:
+def _clip(x: Array, min: Any = None, max: Any = None) -> Any:
     limits = [v for v in (min, max) if v is not None]
     if x.dtype.char not in "fd" or not all(type(v) in (int, float) and not math.isnan(v) for v in limits):
         return NotImplemented
@@ -154,8 +154,10 @@ def _running_down(x: Any, out: Any, left: int, right: int) -> None:
             out[r, c] = out[r - 1, c] + x[r, c]
 
 
-def _cumulative_sum(x: Array, *, axis: int) -> Any:
-    if x.dtype.char not in "fd" or not x.flags.c_contiguous or not x.flags.behaved or not x.ndim:
+def _cumulative_sum(x: Array, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+    if axis is None or dtype is not None or include_initial or not -x.ndim <= axis < x.ndim:
+        return NotImplemented
+    if x.dtype.char not in "fd" or not x.flags.c_contiguous or not x.flags.behaved or not x.size:
         return NotImplemented
     axis %= x.ndim
     length, inner = x.shape[axis], math.prod(x.shape[axis + 1 :])
