@@ -5,7 +5,7 @@ from __future__ import annotations
 from chainrule.autograd.op import Op
 from chainrule.autograd.source import is_own_shape, local_name, saved_tensors
 
-#: rules of plain arithmetic, nothing but the operators ``+ - * /``: on 0-d arrays it takes NumPy eight times as long as
+#: rules of products, quotients and signs alone: on 0-d arrays it takes NumPy eight times as long as
 #: on its scalars (the gradient that comes is nearly always a scalar already), and large arrays have their own functions
 BY_SCALARS = frozenset({"multiply", "divide"})
 

@@ -25,25 +25,19 @@ class CpuArithmetic(Arithmetic):
             setattr(self, name, _shared(name, getattr(self, name)))
 
     def by_rule(self, rule: Callable[..., Any], xp: Any, *arrays: Any) -> Any:
-        """What a gradient rule gives, which may contain the operators ``+ - * /`` alone."""
+        """What a gradient rule gives that contains nothing but products, quotients and signs."""
         result = rule(xp, *[_Operand(self, a) for a in arrays])
         return result.array
 
 
 class _Operand:
-    """An array whose operators are those of an ``Arithmetic``."""
+    """An array whose operators ``*``, ``/`` and ``-`` are those of an ``Arithmetic``."""
 
     __slots__ = ("array", "by")
 
     def __init__(self, by: CpuArithmetic, array: Any) -> None:
         self.by = by
         self.array = array
-
-    def __add__(self, other: _Operand) -> _Operand:
-        return _Operand(self.by, self.by.add(self.array, other.array))
-
-    def __sub__(self, other: _Operand) -> _Operand:
-        return _Operand(self.by, self.by.subtract(self.array, other.array))
 
     def __mul__(self, other: _Operand) -> _Operand:
         return _Operand(self.by, self.by.multiply(self.array, other.array))

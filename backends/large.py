@@ -30,5 +30,5 @@ class Arithmetic:
             setattr(self, name, getattr(xp, name))
 
     def by_rule(self, rule: Callable[..., Any], xp: Any, *arrays: Any) -> Any:
-        """What a gradient rule gives, which may contain the operators ``+ - * /`` alone."""
+        """What a gradient rule gives that contains nothing but products, quotients and signs."""
         return rule(xp, *arrays)

@@ -1,7 +1,7 @@
 """The pool's threads inside compiled code: work is handed out without the interpreter.
 
 A dispatch by Python wakes a sleeping thread and has it take the interpreter's lock: 25 to 65 us. Here the helpers look
-out for work for a while after each job (:func:`linger`, which the pool calls), and take it from memory: 1 to 2 us.
+out for work for a while after each job (``_look_out``, which the pool calls), and take it from memory: 1 to 2 us.
 Work that is posted while a helper sleeps is done by the caller, and the helper comes in when it has woken.
 
 One job is open at a time; who finds another one open works alone. A helper counts itself in before it looks whether the
