@@ -5,7 +5,8 @@ BLAS is held to one thread (see ``runtime.py``), so a kernel that wants every co
 depend on ``i`` alone, never on the thread, so that it is the same for any number of threads.
 
 A dispatch costs 25 to 130 us where the helper has to be woken: use it for 200 us of work or more. (Compiled kernels
-have a quicker way, ``compiled/crew.py``.) Helpers start with the first such call. ``CHAINRULE_NUM_THREADS`` or :func:`set_num_threads` sets the number of threads.
+have a quicker way, ``compiled/crew.py``.) Helpers start with the first such call. ``CHAINRULE_NUM_THREADS`` or
+:func:`set_num_threads` sets the number of threads.
 """
 
 from __future__ import annotations
