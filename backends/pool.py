@@ -25,6 +25,10 @@ import numpy as np
 _VARIABLE = "CHAINRULE_NUM_THREADS"
 
 
+def _nothing(_: int) -> None:
+    """What a closed job does."""
+
+
 class _Job:
     """One call of :func:`parallel`: its items are handed out by ``items``, one at a time."""
 
@@ -77,6 +81,7 @@ class _Job:
         with self.lock:
             self.closed = True
             running = self.running
+        self.function = _nothing  # a helper that wakes up late finds this job, and must not keep its arrays till then
         if not running:
             return
         try:

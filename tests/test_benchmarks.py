@@ -349,7 +349,7 @@ def test_memory_checks():
 
 
 def test_training_steps_leave_nothing_behind():
-    assert memory.steps(20)["objects"] <= 0
+    assert memory.in_fresh_process("steps", 20)["objects"] <= 0  # other threads of the test runner make objects
 
 
 @pytest.mark.slow

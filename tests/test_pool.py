@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -116,6 +117,25 @@ def test_several_callers_at_once():
     for t in callers:
         t.join()
     assert results == [True] * 400
+
+
+def test_a_helper_that_comes_late_keeps_nothing_alive():
+    started, release = threading.Event(), threading.Event()
+
+    def hold(i):
+        started.set()
+        release.wait(10)
+
+    other = threading.Thread(target=pool.parallel, args=(hold, 2))
+    other.start()
+    started.wait(10)
+    array = np.zeros(3)
+    alive = weakref.ref(array)
+    pool.parallel(lambda i, array=array: None, 2)  # in the queue behind what holds the helper
+    del array
+    assert alive() is None
+    release.set()
+    other.join()
 
 
 def test_scratch_belongs_to_its_thread():
