@@ -5,8 +5,10 @@ from __future__ import annotations
 from chainrule.autograd.op import Op
 from chainrule.autograd.source import is_own_shape, local_name, saved_tensors
 
-#: rules of products, quotients and signs alone: on 0-d arrays it takes NumPy eight times as long as
-#: on its scalars (the gradient that comes is nearly always a scalar already), and large arrays have their own functions
+#: inputs whose rules are products, quotients and signs alone: large arrays have their own functions for these
+BY_PARTS = {"multiply": "xy", "divide": "xy", "negative": "x", "subtract": "y", "exp": "x"}
+#: those of which on 0-d arrays it takes NumPy eight times as long as on its scalars (which the gradient that comes
+#: nearly always is already)
 BY_SCALARS = frozenset({"multiply", "divide"})
 
 
@@ -75,10 +77,13 @@ def _rules(op: Op, taped: bool) -> list[str]:
             lines += ["        " + line for line in _load_once(op, p, n, taped)]
         call = ", ".join(["xp", "g", *needs])
         plain = f"r_{p} = rule_{p}({call})"
+        large = f"r_{p} = self.device.large.by_rule(rule_{p}, {call})"
         if op.name in BY_SCALARS and not taped:
             lines += ["        if not self.shape:", *(f"            {n} = {n}[()]" for n in needs)]
             lines += [f"            {plain}", "        elif g.size < LARGE:", f"            {plain}"]
-            lines += ["        else:", f"            r_{p} = self.device.large.by_rule(rule_{p}, {call})"]
+            lines += ["        else:", f"            {large}"]
+        elif p in BY_PARTS.get(op.name, ()) and not taped:
+            lines += ["        if g.size < LARGE:", f"            {plain}", "        else:", f"            {large}"]
         else:
             lines.append(f"        {plain}")
         if op.broadcasts:

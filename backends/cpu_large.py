@@ -31,7 +31,12 @@ class CpuArithmetic(Arithmetic):
 
 
 class _Operand:
-    """An array whose operators ``*``, ``/`` and ``-`` are those of an ``Arithmetic``."""
+    """An array whose operators ``*``, ``/`` and ``-`` are those of an ``Arithmetic``.
+
+    The gradient of a sum is one number everywhere, often 1: what it is multiplied with is then the result itself, and
+    what comes from such numbers alone is again one number everywhere, which takes no memory. So a result may be an
+    operand, which somebody else holds; the engine never changes what others hold.
+    """
 
     __slots__ = ("array", "by")
 
@@ -40,13 +45,26 @@ class _Operand:
         self.array = array
 
     def __mul__(self, other: _Operand) -> _Operand:
-        return _Operand(self.by, self.by.multiply(self.array, other.array))
+        x, y = self.array, other.array
+        if x.shape == y.shape and x.dtype == y.dtype:
+            a, b = _number(x), _number(y)
+            if a is not None and b is not None:
+                return self._everywhere(np.multiply(a, b))
+            if a == 1 or b == 1:
+                return other if a == 1 else self
+        return _Operand(self.by, self.by.multiply(x, y))
 
     def __truediv__(self, other: _Operand) -> _Operand:
         return _Operand(self.by, self.by.divide(self.array, other.array))
 
     def __neg__(self) -> _Operand:
+        number = _number(self.array)
+        if number is not None:
+            return self._everywhere(np.negative(number))
         return _Operand(self.by, self.by.negative(self.array))
+
+    def _everywhere(self, number: Any) -> _Operand:
+        return _Operand(self.by, np.broadcast_to(number, self.array.shape))
 
 
 def _number(x: Array) -> Any:
