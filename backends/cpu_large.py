@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.backends import compiled, cpu_elementwise
+from chainrule.backends import compiled, cpu_elementwise, layout
 from chainrule.backends.large import NAMES, Arithmetic
 
 Array = np.ndarray
@@ -92,6 +92,8 @@ def _shared(name: str, function: Any) -> Callable[..., Any]:
             out = compiled.module("arithmetic").compute(name, arrays, numbers)
         elif arrays[0].size >= _THREADED:
             out = cpu_elementwise.apply_flat(_with_numbers(function, numbers), arrays[0], _THREADED, *arrays[1:])
+        if out is None and len(arrays) == 2:
+            out = layout.mixed(function, *arrays)
         return function(*operands) if out is None else out
 
     return compute
