@@ -11,6 +11,7 @@ use and kept on disk.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -100,7 +101,12 @@ def enabled() -> bool:
 
 def module(name: str) -> Any:
     """A module of this package whose functions a kernel calls itself; None where it has to do without."""
-    return importlib.import_module(f"{__name__}.{name}") if available else None
+    return _imported(name) if available else None
+
+
+@functools.cache
+def _imported(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def register(backend: Backend) -> None:
