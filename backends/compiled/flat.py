@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.backends import layout
 from chainrule.backends.compiled.crew import crew
 from chainrule.backends.cpu_elementwise import flat
 
@@ -39,3 +40,44 @@ def apply(
     items = items_of(x.size, grain)
     loop(crew(items, items >= _WORTH_WAKING), items, *before, *arrays)
     return out
+
+
+def kernel(loop: Callable[..., object], grain: int, dtypes: str) -> Callable[..., Any]:
+    """The op that ``loop`` computes, for arrays of one shape and dtype, one of ``dtypes``, in any order of memory.
+
+    It is called with the arrays, and the numbers that come before them in the loop's arguments.
+    """
+
+    def run(*arrays: Array, numbers: tuple[float, ...] = ()) -> Any:
+        first = arrays[0]
+        dtype = first.dtype
+        if dtype.char not in dtypes or not dtype.isnative or any(
+            type(a) is not np.ndarray or a.dtype != dtype or a.shape != first.shape for a in arrays
+        ):  # fmt: skip
+            return NotImplemented
+        return over(loop, grain, *arrays, before=tuple([dtype.type(number) for number in numbers]))
+
+    return run
+
+
+def over(loop: Callable[..., object], grain: int, *arrays: Array, before: tuple[Any, ...] = ()) -> Array:
+    """:func:`apply` to arrays of one shape and dtype that may be in any order of memory and have gaps.
+
+    The result is in the order of the last. The first of several goes to the loop as a number where it is one everywhere, as the gradient of a sum is.
+    """
+    whole, number = arrays, ()
+    if len(arrays) > 1 and arrays[0].size > 1 and not any(arrays[0].strides):
+        whole, number = arrays[1:], (arrays[0][(0,) * arrays[0].ndim],)
+    out = np.empty_like(whole[-1])
+    given = flat(*whole, out)
+    if given is None:
+        ordered = [layout.like(a, out) for a in whole]
+        given = [a.transpose(_axes(out)).reshape(-1) for a in (*ordered, out)]
+    items = items_of(out.size, grain)
+    loop(crew(items, items >= _WORTH_WAKING), items, *before, *number, *given)
+    return out
+
+
+def _axes(x: Array) -> list[int]:
+    """The dimensions of an array without gaps, the outermost in memory first."""
+    return sorted(range(x.ndim), key=lambda axis: (-x.strides[axis], axis))
