@@ -13,7 +13,7 @@ from chainrule.backends.compiled.flat import QUICK, SLOW, kernel
 from chainrule.backends.compiled.jit import at, loop
 
 _f = np.float32
-_HALF, _ONE, _ROOT_HALF, _DENSITY = _f(0.5), _f(1.0), _f(0.7071067811865476), _f(0.3989422804014327)
+_HALF, _ONE, _DENSITY = _f(0.5), _f(1.0), _f(0.3989422804014327)
 _ROOT_TWO_OVER_PI, _CUBIC = _f(0.7978845608028654), _f(0.044715)
 
 
@@ -68,7 +68,7 @@ def _relu_back(crew: Any, items: Any, g: Any, y: Any, out: Any) -> None:
 @item
 def _gelu_item(x: Any, out: Any) -> None:
     for i in range(x.size):
-        out[i] = x[i] * _HALF * (elementary.erf(x[i] * _ROOT_HALF) + _ONE)
+        out[i] = x[i] * elementary.normal(x[i])[0]
 
 
 @loop
@@ -92,8 +92,8 @@ def _gelu_tanh(crew: Any, items: Any, x: Any, out: Any) -> None:
 def _gelu_back_item(g: Any, x: Any, out: Any) -> None:
     for i in range(out.size):
         v = x[i]
-        density = elementary.exp(v * v * -_HALF) * _DENSITY
-        out[i] = at(g, i) * ((elementary.erf(v * _ROOT_HALF) + _ONE) * _HALF + v * density)
+        below, density = elementary.normal(v)
+        out[i] = at(g, i) * (below + v * (density * _DENSITY))
 
 
 @loop

@@ -20,13 +20,17 @@ def _limited(v: Any, bound: Any) -> Any:
     return bound if v > bound else v
 
 
+@inlined
+def _huber_of(difference: Any, bound: Any, half: Any, scale: Any) -> Any:
+    limited = _limited(difference, bound)
+    return (difference - limited * half) * (limited * scale)
+
+
 @item
 def _huber_item(x: Any, y: Any, out: Any, bound: Any, scale: Any) -> None:
     half = out.dtype.type(0.5)
     for i in range(out.size):
-        difference = at(x, i) - y[i]
-        limited = _limited(difference, bound)
-        out[i] = (difference - limited * half) * (limited * scale)
+        out[i] = _huber_of(at(x, i) - y[i], bound, half, scale)
 
 
 @loop

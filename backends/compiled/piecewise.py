@@ -50,15 +50,19 @@ def _between(crew: Any, items: Any, low: Any, high: Any, g: Any, x: Any, out: An
     share(crew, items, _between_item(items, (g, x, out), (low, high), ()))
 
 
+@inlined
+def _hardswish_of(v: Any, zero: Any, three: Any, six: Any) -> Any:
+    shifted = v + three
+    shifted = zero if shifted < zero else shifted
+    shifted = six if shifted > six else shifted
+    return v * (shifted / six)
+
+
 @item
 def _hardswish_item(x: Any, out: Any, three: Any, six: Any) -> None:
     zero = out.dtype.type(0)
     for i in range(out.size):
-        v = x[i]
-        shifted = v + three
-        shifted = zero if shifted < zero else shifted
-        shifted = six if shifted > six else shifted
-        out[i] = v * (shifted / six)
+        out[i] = _hardswish_of(x[i], zero, three, six)
 
 
 @loop
@@ -85,7 +89,7 @@ def _elu_item(x: Any, out: Any, above: Any, below: Any, inside: Any) -> None:
     zero = out.dtype.type(0)
     for i in range(out.size):
         v = x[i]
-        low = (zero if v > zero else v) * inside
+        low = (zero if v >= zero else v) * inside
         out[i] = v * above if v > zero else elementary.expm1(low) * below
 
 

@@ -57,7 +57,8 @@ def _softplus_back(crew: Any, items: Any, beta: Any, threshold: Any, g: Any, x: 
 @item
 def _logsigmoid_item(x: Any, out: Any) -> None:
     for i in range(out.size):
-        out[i] = -_positive(-x[i]) - _log_of_sum(x[i])
+        v = x[i]
+        out[i] = (_ZERO if v > _ZERO else v) - _log_of_sum(v)
 
 
 @loop
@@ -76,14 +77,18 @@ def _logsigmoid_back(crew: Any, items: Any, g: Any, x: Any, out: Any) -> None:
     share(crew, items, _logsigmoid_back_item(items, (g, x, out), (), ()))
 
 
+@inlined
+def _mish_of(v: Any) -> Any:
+    """With ``e = exp(v)``, tanh(log(1 + e)) is ``e (e + 2) / (e (e + 2) + 2)``."""
+    e = elementary.exp(_MANY if v > _MANY else v)
+    n = e * (e + _TWO)
+    return v * (n / (n + _TWO))
+
+
 @item
 def _mish_item(x: Any, out: Any) -> None:
-    """With ``e = exp(x)``, tanh(log(1 + e)) is ``e (e + 2) / (e (e + 2) + 2)``."""
     for i in range(out.size):
-        v = x[i]
-        e = elementary.exp(_MANY if v > _MANY else v)
-        n = e * (e + _TWO)
-        out[i] = v * (n / (n + _TWO))
+        out[i] = _mish_of(x[i])
 
 
 @loop
