@@ -14,6 +14,7 @@ from chainrule.backends import (
     cpu_contract,
     cpu_convolution,
     cpu_elementwise,
+    cpu_group_norm,
     cpu_indexing,
     cpu_matmul,
     cpu_ordering,
@@ -57,6 +58,7 @@ class NumpyBackend(Backend):
         cpu_attention.register(self)
         cpu_rows.register(self)
         cpu_batch_norm.register(self)
+        cpu_group_norm.register(self)
         special.register(self)
         cpu_elementwise.register(self)
         cpu_indexing.register(self)

@@ -45,6 +45,8 @@ MODULES: dict[str, str] = {
     "gather_back": "indexing",
     "gelu": "activations",
     "gelu_back": "activations",
+    "group_norm": "group_norm",
+    "group_norm_back": "group_norm",
     "gru_sequence": "gru",
     "gru_sequence_back": "gru",
     "layer_norm": "layer_norm",
