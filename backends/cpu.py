@@ -14,6 +14,7 @@ from chainrule.backends import (
     cpu_contract,
     cpu_convolution,
     cpu_elementwise,
+    cpu_extremes,
     cpu_group_norm,
     cpu_indexing,
     cpu_matmul,
@@ -61,6 +62,7 @@ class NumpyBackend(Backend):
         cpu_group_norm.register(self)
         special.register(self)
         cpu_elementwise.register(self)
+        cpu_extremes.register(self)
         cpu_indexing.register(self)
         cpu_ordering.register(self)
         compiled.register(self)
