@@ -11,6 +11,7 @@ from chainrule.backends import (
     compiled,
     cpu_attention,
     cpu_batch_norm,
+    cpu_borders,
     cpu_contract,
     cpu_convolution,
     cpu_elementwise,
@@ -62,6 +63,7 @@ class NumpyBackend(Backend):
         cpu_group_norm.register(self)
         special.register(self)
         cpu_elementwise.register(self)
+        cpu_borders.register(self)
         cpu_extremes.register(self)
         cpu_indexing.register(self)
         cpu_ordering.register(self)
