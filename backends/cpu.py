@@ -14,6 +14,7 @@ from chainrule.backends import (
     cpu_borders,
     cpu_contract,
     cpu_convolution,
+    cpu_ctc,
     cpu_elementwise,
     cpu_extremes,
     cpu_group_norm,
@@ -64,6 +65,7 @@ class NumpyBackend(Backend):
         special.register(self)
         cpu_elementwise.register(self)
         cpu_borders.register(self)
+        cpu_ctc.register(self)
         cpu_extremes.register(self)
         cpu_indexing.register(self)
         cpu_ordering.register(self)

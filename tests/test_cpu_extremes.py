@@ -1,4 +1,4 @@
-"""Positions of extremes along any axis, as NumPy gives them: with equal numbers, NaN, infinities, any dtype and order."""
+"""Positions of extremes along any axis, as NumPy gives them: equal numbers, NaN, infinities, any dtype and order."""
 
 from __future__ import annotations
 

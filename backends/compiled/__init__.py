@@ -35,6 +35,8 @@ MODULES: dict[str, str] = {
     "class_cross_entropy": "softmax",
     "class_cross_entropy_back": "softmax",
     "clip": "choices",
+    "ctc_back": "ctc",
+    "ctc_log_likelihood": "ctc",
     "cumulative_sum": "choices",
     "depthwise": "depthwise",
     "depthwise_input": "depthwise",
