@@ -32,7 +32,8 @@ def _most(a: Any, b: Any, c: Any) -> Any:
 def _states(x: Any, path: Any, jump: Any, n: int, states: Any, most: Any, sums: Any) -> None:
     """For each step (T, W + 2) the logarithm of the sum over all ways to a state, behind two that no way leads to."""
     width = path.shape[1]
-    states[0, :] = _NOTHING
+    for s in range(width + 2):
+        states[0, s] = _NOTHING
     for s in range(min(2, width)):
         states[0, s + 2] = x[0, n, path[n, s]]
     for step in range(1, states.shape[0]):
@@ -63,7 +64,7 @@ def _total(last: Any, ends: Any, n: int) -> Any:
 
 @item
 def _likelihood_item(x: Any, path: Any, jump: Any, ends: Any, times: Any, out: Any, bounds: Any) -> None:
-    most, sums = np.empty((2, path.shape[1]), np.float32)
+    most, sums = np.empty(path.shape[1], np.float32), np.empty(path.shape[1], np.float32)
     for n in range(bounds[0], bounds[1]):
         if times[n] == 0:
             out[n] = np.float32(0) if ends[n, 0] else _NOTHING
@@ -81,8 +82,8 @@ def _likelihood(crew: Any, items: int, given: Any, bounds: Any) -> None:
 @item
 def _back_item(g: Any, x: Any, path: Any, jump: Any, ends: Any, times: Any, out: Any, bounds: Any) -> None:
     width = path.shape[1]
-    most, sums = np.empty((2, width), np.float32)
-    rest, later = np.empty((2, width + 2), np.float32)
+    most, sums = np.empty(width, np.float32), np.empty(width, np.float32)
+    rest, later = np.empty(width + 2, np.float32), np.empty(width + 2, np.float32)
     for n in range(bounds[0], bounds[1]):
         if times[n] == 0:
             continue
@@ -91,11 +92,9 @@ def _back_item(g: Any, x: Any, path: Any, jump: Any, ends: Any, times: Any, out:
         total = _total(states[times[n] - 1], ends, n)
         if total == _NOTHING:
             total = np.float32(0)
-        rest[:] = _NOTHING
-        later[:] = _NOTHING
-        for s in range(width):
-            if ends[n, s]:
-                rest[s] = 0
+        for s in range(width + 2):
+            later[s] = _NOTHING
+            rest[s] = np.float32(0) if s < width and ends[n, min(s, width - 1)] else _NOTHING
         for step in range(times[n] - 1, -1, -1):
             state, target = states[step], out[step, n]
             for s in range(width):
