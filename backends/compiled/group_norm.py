@@ -89,7 +89,7 @@ def _run(loop: Any, arrays: list[Array], *constants: Any) -> None:
     count = len(arrays[0])
     items = min(flat.items_of(arrays[0].size, flat.SLOW), count)
     firsts = np.array([[i * count // items] for i in range(items)])
-    loop(crew(items, items > 32), items, tuple(arrays), constants, firsts)
+    loop(crew(items, items >= 16), items, tuple(arrays), constants, firsts)
 
 
 def _usable(x: Array, *others: Array | None) -> bool:
