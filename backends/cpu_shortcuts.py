@@ -25,8 +25,12 @@ _minimum_reduce: Any = np.minimum.reduce
 
 
 def _sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    if x.size >= _LONG and not keepdims:
-        total = cpu_elementwise.total(x) if axis is None else _column_sums(x, axis)
+    if x.size >= _LONG:
+        total = None
+        if not keepdims:
+            total = cpu_elementwise.total(x) if axis is None else _column_sums(x, axis)
+        if total is None and axis is not None:
+            total = cpu_elementwise.row_sums(x, axis, keepdims)
         if total is not None:
             return total
     return _add_reduce(x, axis, None, None, keepdims)
