@@ -83,8 +83,10 @@ def _flat(x: Array) -> tuple[Array, tuple[int, ...]]:
         return x[:1, 0, 0, 0, 0].copy(), (0, 0, 0, 0, 0)
     last = x.transpose(0, 2, 3, 4, 1)
     if x.flags.c_contiguous and not last.flags.c_contiguous:
-        return x.reshape(-1), (c * d * h * w, d * h * w, h * w, w, 1)
-    return np.ascontiguousarray(last).reshape(-1), (c * d * h * w, 1, h * w * c, w * c, c)
+        flat, steps = x.reshape(-1), (c * d * h * w, d * h * w, h * w, w, 1)
+    else:
+        flat, steps = np.ascontiguousarray(last).reshape(-1), (c * d * h * w, 1, h * w * c, w * c, c)
+    return flat if flat.flags.writeable else flat.copy(), steps  # the loops are not compiled for memory read-only
 
 
 @part
@@ -109,11 +111,10 @@ def _interleave(
     side = 32 // x.itemsize
     first = 0  # the first channel that is left
     if k_step == 1:
-        if q_step == out_step == channels:
-            _copy(x, at, out, to, pixels * channels)
-        else:
-            for q in range(pixels):
-                _copy(x, at + q * q_step, out, to + q * out_step, channels)
+        if q_step == out_step == channels:  # all of it is one piece
+            channels, pixels = pixels * channels, 1
+        for q in range(pixels):
+            _copy(x, at + q * q_step, out, to + q * out_step, channels)
         return
     if q_step == 1 and pixels >= side:
         first = channels - channels % side
@@ -123,7 +124,7 @@ def _interleave(
                 turn(x, at + k * k_step + q, k_step, out, to + q * out_step + k, out_step)
     for k in range(first, channels):
         for q in range(pixels):
-            out[to + q * out_step + k] = x[at + k * k_step + q * q_step]
+            out[np.uint64(to + q * out_step + k)] = x[np.uint64(at + k * k_step + q * q_step)]
 
 
 @part
@@ -137,14 +138,11 @@ def _fill(x: Any, steps: Any, size: Any, geometry: Any, block: Any, patch: Any) 
         z = block[1] * sd + a * apart - pd
         for r in range(rows):
             y, to = block[2] * sh + r - ph, (a * rows + r) * columns * c
-            if z < 0 or z >= d or y < 0 or y >= h:
+            if left or columns > left + width or z < 0 or z >= d or y < 0 or y >= h:
                 _clear(patch, to, columns * c)
-                continue
-            at = block[0] * steps[0] + z * steps[2] + y * steps[3]
-            _clear(patch, to, left * c)
-            to += left * c
-            _interleave(x, at, steps[1], steps[4], c, width, patch, to, c)
-            _clear(patch, to + width * c, (columns - left - width) * c)
+            if 0 <= z < d and 0 <= y < h:
+                at = block[0] * steps[0] + z * steps[2] + y * steps[3]
+                _interleave(x, at, steps[1], steps[4], c, width, patch, to + left * c, c)
 
 
 @part
