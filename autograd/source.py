@@ -59,7 +59,7 @@ def _any_tracked(op: Op, arguments: list[str]) -> str:
 
 #: attributes that forwards compute with
 NUMBERS = frozenset({
-    "alpha", "beta", "correction", "eps", "exponent", "input_scale", "lambd", "max", "min", "nan", "neginf",
+    "alpha", "beta", "bound", "correction", "eps", "exponent", "input_scale", "lambd", "max", "min", "nan", "neginf",
     "negative_slope", "posinf", "scale", "threshold", "value",
 })  # fmt: skip
 
