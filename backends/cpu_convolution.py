@@ -165,7 +165,7 @@ def conv2d_input(
             return None
     border = (dilation[0] * (kh - 1) - ph, dilation[1] * (kw - 1) - pw)
     convolves = stride == (1, 1) and min(border) >= 0
-    if how == "direct" and groups == 1 and not (convolves and x_size[1] >= direct.FEW):
+    if how == "direct" and groups == 1 and not (convolves and direct.leads_back(k, c, kw)):
         return direct.images_gradient(g, weight, (x_size[2], x_size[3]), stride, padding, dilation)
     if convolves:
         return conv2d(xp, g, direct.turned(weight, groups), None, (1, 1), border, dilation, groups, quick)

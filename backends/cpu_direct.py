@@ -31,8 +31,8 @@ _SMALL = {(3, 3): 32 * 32, (5, 5): 48 * 48}
 #: Multiplications from which on it is worth loading a compiled module.
 _WORTH = 1 << 18
 
-#: Channels of images from which on their gradient is a convolution too, where it can be: it fills most of a register.
-FEW = 5
+#: What the sums of overlapping windows take for each row of a window, in products of a tile of 8 filters.
+_OVERLAP = 240
 
 
 @cache
@@ -79,6 +79,15 @@ def filters_gradient(
     sizes = ((1, *kernel), (1, *stride), (0, *padding), (1, *dilation))
     result: Array = loops().weight_gradient(x[:, :, None], g[:, :, None], *sizes, groups)[:, :, 0]
     return result
+
+
+def leads_back(filters: int, channels: int, columns: int) -> bool:
+    """Whether the images' gradient is quicker as a convolution, with tiles that may be nearly empty, than otherwise.
+
+    Args:
+        columns: those of the filters.
+    """
+    return filters * columns * (8 - channels) < _OVERLAP
 
 
 # ---- volumes --------------------------------------------------------------------------------------------------------
