@@ -123,7 +123,7 @@ def _takes(
         return None
     (n, c, d, h, w), k = x_size, weight_size[0] // groups
     rival = quick and given[0].dtype == np.float32 and max(*stride, *dilation) == 1
-    rival = rival and winograd.pays((n * d, c // groups, h, w), k, weight_size[3:], padding[1:])
+    rival = rival and winograd.pays((n * d, c // groups, h, w), k, (weight_size[3], weight_size[4]), padding[1:])
     return out if pays(n, weight_size, out, stride, groups, rival) else None
 
 
