@@ -19,7 +19,16 @@ from chainrule.backends import cpu_halving as halving
 from chainrule.backends import cpu_pointwise as pointwise
 from chainrule.backends import cpu_winograd as winograd
 from chainrule.backends.base import Backend, kernel
-from chainrule.backends.cpu_windows import Windows, correlate, filter_matrix, last, out_pair, products
+from chainrule.backends.cpu_windows import (
+    Windows,
+    correlate,
+    filter_matrix,
+    last,
+    out_pair,
+    overlapping_sums,
+    overlaps_fit,
+    products,
+)
 from chainrule.backends.namespace import FORWARDS
 
 Array = np.ndarray
@@ -150,6 +159,7 @@ def conv2d_input(
 ) -> Array | None:
     """The gradient for the images from g (N, K, OH, OW): a convolution of g with the filters turned around.
 
+    For few channels, what the filters make of each pixel is added up where windows overlap.
     None where that does not work: padding beyond the kernel's reach, stride together with dilation, or other sizes.
     """
     (kh, kw), (ph, pw) = weight.shape[2:], padding
@@ -158,15 +168,17 @@ def conv2d_input(
         return xp.depthwise_input(g, weight, size=x_size[2:], stride=stride, padding=padding, dilation=dilation)
     if how == "halved":
         return halving.input_gradient(last(g), weight, (x_size[2], x_size[3]), padding).transpose(0, 3, 1, 2)
-    if how == "direct":
+    if how in ("direct", "planar"):
         k, c = weight.shape[:2]
         expected = (x_size[0], k, *out_pair(x_size, weight.shape, stride, padding, dilation))
         if g.shape != expected or x_size[1] != c * groups or k % groups:
             return None
     border = (dilation[0] * (kh - 1) - ph, dilation[1] * (kw - 1) - pw)
     convolves = stride == (1, 1) and min(border) >= 0
-    if how == "direct" and groups == 1 and not (convolves and x_size[1] >= direct.FEW):
+    if how == "direct" and groups == 1 and not (convolves and direct.leads_back(k, c, kw)):
         return direct.images_gradient(g, weight, (x_size[2], x_size[3]), stride, padding, dilation)
+    if how == "planar" and overlaps_fit(g, weight):
+        return overlapping_sums(g, weight, (x_size[2], x_size[3]), stride, padding, dilation)
     if convolves:
         return conv2d(xp, g, direct.turned(weight, groups), None, (1, 1), border, dilation, groups, quick)
     if dilation != (1, 1) or stride == (1, 1):

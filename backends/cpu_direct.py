@@ -31,8 +31,8 @@ _SMALL = {(3, 3): 32 * 32, (5, 5): 48 * 48}
 #: Multiplications from which on it is worth loading a compiled module.
 _WORTH = 1 << 18
 
-#: Channels of images from which on their gradient is a convolution too, where it can be: it fills most of a register.
-FEW = 5
+#: What the sums of overlapping windows take for each row of a window, in products of a tile of 8 filters.
+_OVERLAP = 240
 
 
 @cache
@@ -81,6 +81,15 @@ def filters_gradient(
     return result
 
 
+def leads_back(filters: int, channels: int, columns: int) -> bool:
+    """Whether the images' gradient is quicker as a convolution, with tiles that may be nearly empty, than otherwise.
+
+    Args:
+        columns: those of the filters.
+    """
+    return filters * columns * (8 - channels) < _OVERLAP
+
+
 # ---- volumes --------------------------------------------------------------------------------------------------------
 
 
@@ -114,7 +123,7 @@ def _takes(
         return None
     (n, c, d, h, w), k = x_size, weight_size[0] // groups
     rival = quick and given[0].dtype == np.float32 and max(*stride, *dilation) == 1
-    rival = rival and winograd.pays((n * d, c // groups, h, w), k, weight_size[3:], padding[1:])
+    rival = rival and winograd.pays((n * d, c // groups, h, w), k, (weight_size[3], weight_size[4]), padding[1:])
     return out if pays(n, weight_size, out, stride, groups, rival) else None
 
 

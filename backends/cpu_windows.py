@@ -193,3 +193,40 @@ def products(windows: Windows, y: Array, weight_size: tuple[int, ...]) -> Array:
         total = total.reshape(groups, kh, kw, c, k // groups).transpose(0, 4, 3, 1, 2)
         return np.ascontiguousarray(total.reshape(k, c, kh, kw))
     return np.ascontiguousarray(total.reshape(kh, kw, c, k).transpose(3, 2, 0, 1))
+
+
+def overlaps_fit(g: Array, weight: Array) -> bool:
+    """Whether the planes of one image in :func:`overlapping_sums` are no more than a few MB."""
+    return weight[0].size * g[0, 0].size * g.itemsize <= 8 * _BLOCK
+
+
+def overlapping_sums(g: Array, weight: Array, size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Array:
+    """The gradient for images (N, C, *size) of few channels from g (N, K, OH, OW) and filters (K, C, KH, KW).
+
+    A plane for each element of a window is the product of its filters with the planes of g; it is added to the image
+    where the windows have that element.
+    """
+    (n, k, oh, ow), (_, c, kh, kw) = g.shape, weight.shape
+    (h, w), (sh, sw), (ph, pw), (dh, dw) = size, stride, padding, dilation
+    matrix = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(-1, k)
+    rows, columns = (oh - 1) * sh + 1, (ow - 1) * sw + 1  # from the first pixel that a plane is added to to the last
+    bordered = (max(rows + (kh - 1) * dh, h + ph), max(columns + (kw - 1) * dw, w + pw))
+    out = np.empty((n, c, h, w), dtype=g.dtype)
+    each = max(1, min(_BLOCK // (g.itemsize * len(matrix) * oh * ow), -(-n // _PARTIALS)))
+    tasks = ranges(n, -(-n // each))
+
+    def run(task: int) -> None:
+        first, end = tasks[task]
+        columns_of_g = g[first:end].transpose(0, 2, 3, 1).reshape(end - first, oh * ow, k).transpose(0, 2, 1)
+        planes = scratch("columns", (end - first, kh, kw, c, oh, ow), g.dtype)
+        np.matmul(matrix, columns_of_g, out=planes.reshape(end - first, len(matrix), oh * ow))
+        total = scratch("patch", (end - first, c, *bordered), g.dtype)
+        total.fill(0)
+        for i in range(kh):
+            for j in range(kw):
+                met = total[:, :, i * dh : i * dh + rows : sh, j * dw : j * dw + columns : sw]
+                np.add(met, planes[:, i, j], out=met)
+        out[first:end] = total[:, :, ph : ph + h, pw : pw + w]
+
+    for_all(run, len(tasks), g.size * len(matrix))
+    return out

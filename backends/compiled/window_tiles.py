@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import ir
-from numba.extending import intrinsic
 
-from chainrule.backends.compiled.jit import part
+from chainrule.backends.compiled.jit import intrinsic, part, types
 
 #: bytes of the results of one pixel in a tile, in the wide one and the narrow one
 WIDE, NARROW = 64, 32
@@ -120,8 +118,8 @@ def _results(width: int) -> Any:
         out_step: Any,
         taps: Any,
     ) -> Any:
-        n = numba.types.intp
-        return numba.types.void(x, n, pixels, n, starts, weights, n, first, n, out, n, n, n), generate
+        n = types.intp
+        return types.void(x, n, pixels, n, starts, weights, n, first, n, out, n, n, n), generate
 
     return tile
 
@@ -198,8 +196,8 @@ def _products(
             b.store(total, target)
         return context.get_dummy_value()
 
-    n = numba.types.intp
-    return numba.types.void(x, n, starts, n, pixels, y, n, out, n, n), generate
+    n = types.intp
+    return types.void(x, n, starts, n, pixels, y, n, out, n, n), generate
 
 
 @part

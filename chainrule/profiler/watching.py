@@ -17,7 +17,7 @@ from chainrule.autograd.op import OPS, Op
 from chainrule.autograd.ops import convert
 from chainrule.autograd.tensor import Tensor
 from chainrule.autograd.watch import checker
-from chainrule.backends import cpu_convolution, cpu_winograd
+from chainrule.backends import cpu_convolution, cpu_direct, cpu_winograd
 from chainrule.nn.module import Module
 from chainrule.optim import hooks
 from chainrule.profiler.interposing import Interposed, InterposedOp
@@ -98,6 +98,9 @@ def _step_between() -> None:
         (cpu_convolution.conv2d, _kernel("row blocks of windows")),
         (cpu_convolution.conv2d_input, _kernel("row blocks of windows")),
         (cpu_convolution.conv2d_weight, _kernel("row blocks of windows")),
+        (cpu_direct.images, _kernel("direct sums")),
+        (cpu_direct.images_gradient, _kernel("direct sums")),
+        (cpu_direct.filters_gradient, _kernel("direct sums")),
         (cpu_winograd.forward, _kernel("Winograd")),
         (cpu_winograd.weight_gradient, _kernel("Winograd")),
     ]
