@@ -11,6 +11,7 @@ from chainrule.backends import (
     compiled,
     cpu_attention,
     cpu_batch_norm,
+    cpu_choices,
     cpu_contract,
     cpu_convolution,
     cpu_elementwise,
@@ -59,6 +60,7 @@ class NumpyBackend(Backend):
         cpu_batch_norm.register(self)
         special.register(self)
         cpu_elementwise.register(self)
+        cpu_choices.register(self)
         cpu_indexing.register(self)
         cpu_ordering.register(self)
         compiled.register(self)
