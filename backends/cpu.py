@@ -11,10 +11,14 @@ from chainrule.backends import (
     compiled,
     cpu_attention,
     cpu_batch_norm,
+    cpu_borders,
     cpu_choices,
     cpu_contract,
     cpu_convolution,
+    cpu_ctc,
     cpu_elementwise,
+    cpu_extremes,
+    cpu_group_norm,
     cpu_indexing,
     cpu_matmul,
     cpu_ordering,
@@ -58,9 +62,13 @@ class NumpyBackend(Backend):
         cpu_attention.register(self)
         cpu_rows.register(self)
         cpu_batch_norm.register(self)
+        cpu_group_norm.register(self)
         special.register(self)
         cpu_elementwise.register(self)
+        cpu_borders.register(self)
         cpu_choices.register(self)
+        cpu_ctc.register(self)
+        cpu_extremes.register(self)
         cpu_indexing.register(self)
         cpu_ordering.register(self)
         compiled.register(self)

@@ -29,6 +29,8 @@ _SUMMED = 256
 _ONES = {char: np.ones((1, _SUMMED), dtype=char) for char in "fd"}
 #: Elements from which on a compiled sum wins, and one on several threads.
 _LONG, _VERY_LONG = 1 << 15, 1 << 20
+#: the shortest row whose sum pays
+_SHORT_ROW = 8
 #: so few rows are summed by one product
 _AT_ONCE = 512
 _ONES_AT_ONCE = {char: np.ones(_AT_ONCE, dtype=char) for char in "fd"}
@@ -177,6 +179,26 @@ def total(x: Array) -> Any:
 
     parallel(run, len(parts))
     return np.add.reduce(sums)
+
+
+def row_sums(x: Array, axis: Any, keepdims: bool) -> Any:
+    """The sum over axes of which the last are innermost in memory; None where NumPy's own sum is as good."""
+    if not compiled.available or x.size < _LONG or x.dtype.char not in "fd" or not x.flags.carray:
+        return None
+    axes = {a % x.ndim if -x.ndim <= a < x.ndim else -1 for a in (axis if isinstance(axis, tuple) else (axis,))}
+    if -1 in axes or (isinstance(axis, tuple) and len(axes) < len(axis)):
+        return None  # NumPy tells what is wrong
+    first, length = x.ndim, 1
+    while first - 1 in axes:
+        first -= 1
+        length *= x.shape[first]
+    if length < _SHORT_ROW or not first:
+        return total(x) if not first and not keepdims else None
+    sums = compiled.module("reductions").row_sums(x.reshape(-1, length))
+    rest = tuple([a for a in axes if a < first])
+    if rest:
+        sums = np.add.reduce(sums.reshape(x.shape[:first]), rest)
+    return sums.reshape([1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes])
 
 
 def column_sums(x: Array) -> Array | None:

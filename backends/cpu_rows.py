@@ -25,7 +25,7 @@ _BLOCK = 1 << 19
 _SHORTEST = 16
 
 
-def _blocks(rows: int, columns: int) -> list[tuple[int, int]]:
+def blocks_of(rows: int, columns: int) -> list[tuple[int, int]]:
     """The rows in blocks that depend on the shape alone."""
     return ranges(rows, max(1, -(-rows * columns // _BLOCK)))
 
@@ -47,7 +47,7 @@ def class_cross_entropy(x: Array, target: Array) -> Array:
     n, c = x.shape
     out = np.empty(n, dtype=x.dtype)
     ones = np.ones(c, dtype=x.dtype)
-    blocks = _blocks(n, c)
+    blocks = blocks_of(n, c)
 
     def run(block: int) -> None:
         a, b = blocks[block]
@@ -66,7 +66,7 @@ def class_cross_entropy_back(x: Array, target: Array, y: Array) -> Array:
     n, c = x.shape
     out = np.empty(x.shape, dtype=x.dtype)
     ones = np.ones(c, dtype=x.dtype)
-    blocks = _blocks(n, c)
+    blocks = blocks_of(n, c)
 
     def run(block: int) -> None:
         a, b = blocks[block]
@@ -83,7 +83,7 @@ def class_cross_entropy_back(x: Array, target: Array, y: Array) -> Array:
     return out
 
 
-def _centred(x: Array, ones: Array, eps: float, out: Array) -> Array:
+def centred(x: Array, ones: Array, eps: float, out: Array) -> Array:
     """x less the mean of each row, into ``out``; returns ``1 / sqrt(variance + eps)`` as a column."""
     length = x.shape[1]
     np.subtract(x, (np.matmul(x, ones) / length)[:, None], out=out)
@@ -95,12 +95,12 @@ def standardise(x: Array, eps: float) -> Array:
     """The rows of a matrix brought to mean 0 and variance 1."""
     out = np.empty(x.shape, dtype=x.dtype)
     ones = np.ones(x.shape[1], dtype=x.dtype)
-    blocks = _blocks(*x.shape)
+    blocks = blocks_of(*x.shape)
 
     def run(block: int) -> None:
         a, b = blocks[block]
         target = out[a:b]
-        np.multiply(target, _centred(x[a:b], ones, eps, target), out=target)
+        np.multiply(target, centred(x[a:b], ones, eps, target), out=target)
 
     parallel(run, len(blocks))
     return out
@@ -111,12 +111,12 @@ def standardise_back(g: Array, x: Array, z: Array, eps: float) -> Array:
     out = np.empty(x.shape, dtype=x.dtype)
     length = x.shape[1]
     ones = np.ones(length, dtype=x.dtype)
-    blocks = _blocks(*x.shape)
+    blocks = blocks_of(*x.shape)
 
     def run(block: int) -> None:
         a, b = blocks[block]
         target, gradient = out[a:b], g[a:b]
-        slope = _centred(x[a:b], ones, eps, target)
+        slope = centred(x[a:b], ones, eps, target)
         mean = np.matmul(gradient, ones) / length
         along = np.vecdot(gradient, z[a:b]) / length
         np.multiply(z[a:b], along[:, None], out=target)
@@ -132,12 +132,12 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -
     """The rows of a matrix brought to mean 0 and variance 1, then scaled and shifted."""
     out = np.empty(x.shape, dtype=x.dtype)
     ones = np.ones(x.shape[1], dtype=x.dtype)
-    blocks = _blocks(*x.shape)
+    blocks = blocks_of(*x.shape)
 
     def run(block: int) -> None:
         a, b = blocks[block]
         target = out[a:b]
-        np.multiply(target, _centred(x[a:b], ones, eps, target), out=target)
+        np.multiply(target, centred(x[a:b], ones, eps, target), out=target)
         if weight is not None:
             np.multiply(target, weight, out=target)
         if bias is not None:
@@ -150,14 +150,14 @@ def layer_norm(x: Array, weight: Array | None, bias: Array | None, eps: float) -
 def layer_norm_back(g: Array, x: Array, weight: Array | None, eps: float, out: Array) -> tuple[Array, Array]:
     """The gradient of :func:`layer_norm` for x, into ``out``, and those for weight and bias, which it returns."""
     rows, length = x.shape
-    blocks = _blocks(rows, length)
+    blocks = blocks_of(rows, length)
     ones, column = np.ones(length, dtype=x.dtype), np.ones(blocks[0][1], dtype=x.dtype)
     sums = np.empty((2, len(blocks), length))
 
     def run(block: int) -> None:
         a, b = blocks[block]
         target, gradient, z = out[a:b], g[a:b], scratch("standardised", (b - a, length), x.dtype)
-        slope = _centred(x[a:b], ones, eps, z)
+        slope = centred(x[a:b], ones, eps, z)
         np.multiply(z, slope, out=z)
         np.multiply(gradient, z, out=target)
         sums[0, block] = np.matmul(column[: b - a], target)

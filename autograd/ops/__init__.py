@@ -1,6 +1,7 @@
 """The declarations of all ops, by topic; importing this package fills the registry."""
 
 from chainrule.autograd.ops import activations as activations
+from chainrule.autograd.ops import alignments as alignments
 from chainrule.autograd.ops import arithmetic as arithmetic
 from chainrule.autograd.ops import as_strided as as_strided
 from chainrule.autograd.ops import bits as bits

@@ -172,6 +172,9 @@ def fill_layout(layout: tuple[Any, ...], indices: Any) -> tuple[Any, ...]:
 
 # ---- reading --------------------------------------------------------------------------------------------------------
 
+#: elements of a mask from which on its dimensions are joined
+_LARGE_MASK = 1 << 12
+
 _LAYOUTS = [
     ((2, 3), (0, ...)),
     ((2, 3), (slice(None), 1, ...)),
@@ -263,6 +266,21 @@ def take_at_back(xp, x, *indices, shape, layout):
     return xp.scatter_add_at(xp.zeros(shape, dtype=x.dtype), fill_layout(layout, indices), x)
 
 
+def _joined(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """A large mask of the first dimensions of x with these as one: an element is then found by one number, not several.
+
+    Both as they are where that would take a copy, or where they do not fit.
+    """
+    count, device = mask._data.ndim, x._device
+    if device.type != "cpu" or mask._device is not device or mask._data.size < _LARGE_MASK:
+        return x, mask
+    if x._data.shape[:count] != mask._data.shape or not x._data.flags.c_contiguous or not mask._data.flags.c_contiguous:
+        return x, mask
+    size = mask._data.size
+    joined = xp_of_tensors.reshape(x, shape=(size, *x._data.shape[count:]))
+    return joined, wrap(mask._data.reshape(size), device)
+
+
 def getitem_of(x: Tensor, index: Any) -> Tensor:
     """``x[index]``, as in PyTorch and NumPy: slices give views, masks and integer tensors copies.
 
@@ -270,6 +288,8 @@ def getitem_of(x: Tensor, index: Any) -> Tensor:
     """
     if type(index) is int and x._data.ndim:  # the common case
         return xp_of_tensors.getitem(x, index=(_checked_int(x, index, 0), ...))
+    if isinstance(index, Tensor) and index._data.dtype.kind == "b" and index._data.ndim > 1:
+        x, index = _joined(x, index)
     x, layout, tensors = locate(x, index)
     if not tensors:
         return xp_of_tensors.getitem(x, index=layout)

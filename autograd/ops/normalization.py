@@ -315,3 +315,85 @@ def _rms_back_reference(g: Any, x: Any, weight: Any, axis: tuple[int, ...], eps:
 def rms_norm_back(xp, x, y, weight=None, *, axis=(-1,), eps=1e-5):
     """The gradients of :func:`rms_norm` for its arguments, from that of its result, ``x``; ``y`` is its input."""
     return _rms_back_x(xp, x, y, weight, axis, eps), _leading(xp, x * (y * _rms(xp, y, axis, eps)), axis)
+
+
+# ---- group normalisation --------------------------------------------------------------------------------------------
+
+
+def _in_groups(xp: Any, x: Any, groups: int) -> Any:
+    """x (N, C, ...) as rows (N, groups, L)."""
+    return xp.reshape(x, shape=(x.shape[0], groups, math.prod(x.shape[1:]) // groups))
+
+
+def _grouped(xp: Any, x: Any, groups: int, eps: float) -> Any:
+    """The groups standardised, in the shape of x."""
+    return xp.reshape(xp.standardise(_in_groups(xp, x, groups), axis=(2,), eps=eps), shape=tuple(x.shape))
+
+
+def _group_back_x(xp: Any, g: Any, x: Any, weight: Any, groups: int, eps: float) -> Any:
+    scaled = g if weight is None else g * _per_channel(xp, weight, x.ndim)
+    rows = _in_groups(xp, x, groups)
+    z = xp.standardise(rows, axis=(2,), eps=eps)
+    slope = xp.standardise_back(_in_groups(xp, scaled, groups), rows, z, axis=(2,), eps=eps)
+    return xp.reshape(slope, shape=tuple(x.shape))
+
+
+def _group_back_weight(xp: Any, g: Any, x: Any, groups: int, eps: float) -> Any:
+    return xp.sum(g * _grouped(xp, x, groups, eps), axis=_axes(x.ndim), keepdims=False)
+
+
+def _group_samples(rng: Any) -> Any:
+    for shape, groups in (((2, 4, 3), 2), ((3, 6), 3), ((1, 2, 2, 3), 1)):
+        given = (normal(rng, *shape), normal(rng, shape[1]), normal(rng, shape[1]))
+        yield Sample(given, {"groups": groups, "eps": 1e-3})
+    yield Sample((given[0], None, None), {"groups": 2, "eps": 1e-3})
+
+
+def _group_reference(x: Any, weight: Any, bias: Any, groups: int, eps: float) -> Any:
+    rows = x.reshape(len(x), groups, -1)
+    z = ((rows - rows.mean(2, keepdims=True)) / np.sqrt(rows.var(2, keepdims=True) + eps)).reshape(x.shape)
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    return z if weight is None else z * weight.reshape(shape) + bias.reshape(shape)
+
+
+@op(
+    vjp={
+        "x": _group_back_x,
+        "weight": _group_back_weight,
+        "bias": lambda xp, g: xp.sum(g, axis=_axes(g.ndim), keepdims=False),
+    },
+    check=Samples(_group_samples, reference=_group_reference, atol=1e-5),
+    together=lambda xp, g, x, weight, groups, eps: xp.group_norm_back(g, x, weight, groups=groups, eps=eps),
+)
+def group_norm(xp, x, weight=None, bias=None, *, groups=1, eps=1e-5):
+    """Groups of channels of each sample standardised, then channels scaled and shifted (Wu and He, 2018)."""
+    out = _grouped(xp, x, groups, eps)
+    if weight is not None:
+        out = out * _per_channel(xp, weight, x.ndim)
+    return out if bias is None else out + _per_channel(xp, bias, x.ndim)
+
+
+def _group_back_samples(rng: Any) -> Any:
+    for sample in _group_samples(rng):
+        yield Sample((normal(rng, *sample.args[0].shape), *sample.args[:2]), sample.kwargs)
+
+
+def _group_back_reference(g: Any, x: Any, weight: Any, groups: int, eps: float) -> Any:
+    shape = (1, -1, *(1,) * (x.ndim - 2))
+    rows = x.reshape(len(x), groups, -1)
+    rstd = 1 / np.sqrt(rows.var(2, keepdims=True) + eps)
+    z = (rows - rows.mean(2, keepdims=True)) * rstd
+    scaled = (g if weight is None else g * weight.reshape(shape)).reshape(rows.shape)
+    of_x = rstd * (scaled - scaled.mean(2, keepdims=True) - z * (scaled * z).mean(2, keepdims=True))
+    return [of_x.reshape(x.shape), (g * z.reshape(x.shape)).sum(_axes(x.ndim)), g.sum(_axes(x.ndim))]
+
+
+@op(
+    vjp=None,
+    check=Samples(_group_back_samples, reference=_group_back_reference, atol=1e-5),
+    outputs=["x", "weight", "bias"],
+)
+def group_norm_back(xp, x, y, weight=None, *, groups=1, eps=1e-5):
+    """The gradients of :func:`group_norm` for its arguments, from that of its result, ``x``; ``y`` is its input."""
+    of_weight = _group_back_weight(xp, x, y, groups, eps)
+    return _group_back_x(xp, x, y, weight, groups, eps), of_weight, xp.sum(x, axis=_axes(x.ndim), keepdims=False)

@@ -11,6 +11,7 @@ use and kept on disk.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -43,6 +44,8 @@ MODULES: dict[str, str] = {
     "cos_back": "sines",
     "cosh": "logarithms",
     "cosh_back": "logarithms",
+    "ctc_back": "ctc",
+    "ctc_log_likelihood": "ctc",
     "cumulative_sum": "choices",
     "depthwise": "depthwise",
     "depthwise_input": "depthwise",
@@ -57,6 +60,8 @@ MODULES: dict[str, str] = {
     "gather_back": "indexing",
     "gelu": "activations",
     "gelu_back": "activations",
+    "group_norm": "group_norm",
+    "group_norm_back": "group_norm",
     "gru_sequence": "gru",
     "gru_sequence_back": "gru",
     "hardswish": "piecewise",
@@ -142,7 +147,12 @@ def enabled() -> bool:
 
 def module(name: str) -> Any:
     """A module of this package whose functions a kernel calls itself; None where it has to do without."""
-    return importlib.import_module(f"{__name__}.{name}") if available else None
+    return _imported(name) if available else None
+
+
+@functools.cache
+def _imported(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def register(backend: Backend) -> None:

@@ -161,7 +161,7 @@ def _in_rows(
     # each item has sums of its own, which should be few against its rows
     items = min(flat.items_of(x.size, flat.SLOW), max(1, len(made) // (1 if sums is None else 16)))
     found = np.zeros((items, *(sums or ()), columns))
-    loop(crew(items, items > 32), items, (*rows, made), constants, *([] if sums is None else [found]))
+    loop(crew(items, items >= 16), items, (*rows, made), constants, *([] if sums is None else [found]))
     return out, np.add.reduce(found, 0)
 
 

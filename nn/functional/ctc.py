@@ -126,26 +126,10 @@ def _log_likelihood(x: Any, labels: np.ndarray, times: np.ndarray, counts: np.nd
     jump = np.zeros((batch, width), bool)  # a blank may be left out between labels that differ
     jump[:, 3::2] = labels[:, 1:] != labels[:, :-1]
 
-    def constant(array: Any) -> Any:
-        return wrap(f.asarray(array, dtype=x._data.dtype), device)
-
     if not steps:
-        return constant(np.where(counts == 0, 0.0, -math.inf))
-    index = f.broadcast_to(f.asarray(path)[None], (steps, batch, width))
-    emitted = xp.gather(x, wrap(index, device), axis=2)
-    skip = constant(np.where(jump, 0.0, -math.inf))
-    state = emitted[0] + constant(np.where(np.arange(width) < 2, 0.0, -math.inf)[None])
-    for step in range(1, steps):
-        padded = xp.pad_constant(state, widths=((0, 0), (2, 0)), value=-math.inf)
-        ways = xp.stack_tensors(state, padded[:, 1:-1], padded[:, :-2] + skip, axis=0)
-        moved = xp.logsumexp(ways, axis=0) + emitted[step]
-        running = step < times
-        state = moved if running.all() else xp.where(wrap(f.asarray(running[:, None]), device), moved, state)
-    ends = np.stack([2 * counts, np.maximum(2 * counts - 1, 0)], 1)
-    last = xp.gather(state, wrap(f.asarray(ends), device), axis=1)
-    last = last + constant(np.stack([np.zeros(batch), np.where(counts > 0, 0.0, -math.inf)], 1))
-    found = xp.logsumexp(last, axis=1)
-    if (times == 0).any():  # the recursion has taken a step that such a sample does not have
-        empty = constant(np.where(counts == 0, 0.0, -math.inf))
-        found = xp.where(wrap(f.asarray(times == 0), device), empty, found)
-    return found
+        return wrap(f.asarray(np.where(counts == 0, 0.0, -math.inf), dtype=x._data.dtype), device)
+    places = np.arange(width)
+    ends = (places <= 2 * counts[:, None]) & (places >= 2 * counts[:, None] - 1)
+    running = np.arange(steps)[:, None, None] < times[None, :, None]
+    path, jump, ends, running = (wrap(f.asarray(array), device) for array in (path, jump, ends, running))
+    return xp.ctc_log_likelihood(x, path, jump, ends, running)

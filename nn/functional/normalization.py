@@ -158,6 +158,9 @@ def instance_norm(
             if running_var is not None:
                 spread = xp.var(data, axis=axes, correction=0, keepdims=False)
                 _move(running_var, xp.mean(spread, axis=(0,), keepdims=False), momentum, count / (count - 1))
+    given = [t for t in (weight, bias) if t is not None]
+    if given and axes and all(t._data.dtype == input._data.dtype for t in given):
+        return xp.group_norm(input, weight, bias, groups=shape[1], eps=eps)
     return _affine(xp.standardise(input, axis=axes, eps=eps), weight, bias, per_channel)
 
 
@@ -279,6 +282,8 @@ def group_norm(
     per_channel = (1, -1, *(1,) * len(rest))
     if not input._data.size:
         return _affine(input.clone(), weight, bias, per_channel)
+    if all(t is None or t._data.dtype == input._data.dtype for t in (weight, bias)):
+        return xp.group_norm(input, weight, bias, groups=num_groups, eps=eps)
     groups = xp.reshape(input, shape=(n, num_groups, input._data.size // (n * num_groups)))
     out = xp.reshape(xp.standardise(groups, axis=(2,), eps=eps), shape=(n, c, *rest))
     return _affine(out, weight, bias, per_channel)
