@@ -14,16 +14,16 @@ import numpy as np
 
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
+from chainrule.backends.compiled.crew import item, share
+from chainrule.backends.compiled.flat import QUICK, alike, over
 from chainrule.backends.compiled.jit import inlined, loop
 from chainrule.backends.cpu_choices import chosen
-from chainrule.backends.cpu_elementwise import apply_flat
 from chainrule.backends.pool import parallel, ranges
 
 Array = np.ndarray
 
-#: elements of one part for the threads, and from which on there are several
+#: elements of one part for the threads
 _PART = 1 << 18
-_SHARED = 1 << 19
 
 
 @loop
@@ -63,21 +63,25 @@ def _at_most(x: Any, high: Any) -> Any:
     return high if x > high else x
 
 
-@loop
-def _limit(x: Any, low: Any, high: Any, out: Any) -> None:
+@item
+def _limit_item(x: Any, out: Any, low: Any, high: Any) -> None:
     """NaN stays NaN, as it is neither below nor above."""
     for i in range(x.size):
         out[i] = _at_most(_at_least(x[i], low), high)
 
 
+@loop
+def _limit(crew: Any, items: Any, low: Any, high: Any, x: Any, out: Any) -> None:
+    share(crew, items, _limit_item(items, (x, out), (low, high), ()))
+
+
 def _clip(x: Array, min: Any = None, max: Any = None) -> Any:
     limits = [v for v in (min, max) if v is not None]
-    if x.dtype.char not in "fd" or not all(type(v) in (int, float) and not math.isnan(v) for v in limits):
+    if not alike("fd", x) or not all(type(v) in (int, float) and not math.isnan(v) for v in limits):
         return NotImplemented
     low = x.dtype.type(-math.inf if min is None else min)
     high = x.dtype.type(math.inf if max is None else max)
-    out = apply_flat(lambda part, to: _limit(part, low, high, to), x, _SHARED)
-    return NotImplemented if out is None else out
+    return over(_limit, QUICK, x, before=(low, high))
 
 
 @loop
