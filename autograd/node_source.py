@@ -6,7 +6,15 @@ from chainrule.autograd.op import Op
 from chainrule.autograd.source import is_own_shape, local_name, saved_tensors
 
 #: inputs whose rules are products, quotients and signs alone: large arrays have their own functions for these
-BY_PARTS = {"multiply": "xy", "divide": "xy", "negative": "x", "subtract": "y", "exp": "x"}
+BY_PARTS = {
+    "multiply": "xy",
+    "divide": "xy",
+    "negative": "x",
+    "subtract": "y",
+    "exp": "x",
+    "log": "x",
+    "reciprocal": "x",
+}
 #: those of which on 0-d arrays it takes NumPy eight times as long as on its scalars (which the gradient that comes
 #: nearly always is already)
 BY_SCALARS = frozenset({"multiply", "divide"})

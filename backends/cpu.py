@@ -12,6 +12,7 @@ from chainrule.backends import (
     cpu_attention,
     cpu_batch_norm,
     cpu_borders,
+    cpu_choices,
     cpu_contract,
     cpu_convolution,
     cpu_ctc,
@@ -65,6 +66,7 @@ class NumpyBackend(Backend):
         special.register(self)
         cpu_elementwise.register(self)
         cpu_borders.register(self)
+        cpu_choices.register(self)
         cpu_ctc.register(self)
         cpu_extremes.register(self)
         cpu_indexing.register(self)

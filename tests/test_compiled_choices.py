@@ -24,10 +24,12 @@ def everything_compiled(monkeypatch):
     monkeypatch.setattr(compiled, "worth", 0)
     for module in ("choices", "indexing"):
         compiled.load(cr.device("cpu").backend, module)
+    from chainrule.backends import cpu_choices
     from chainrule.backends.compiled import choices, indexing
 
     monkeypatch.setattr(choices, "_PART", 100)
-    monkeypatch.setattr(choices, "_SHARED", 200)
+    monkeypatch.setattr(cpu_choices, "_PART", 100)
+    monkeypatch.setattr(cpu_choices, "_SHARED", 200)
     monkeypatch.setattr(indexing, "_PART", 64)
     before = pool.get_num_threads()
     yield

@@ -24,6 +24,8 @@ CASES = [
     ("atan", 1, {}),
     ("atan_back", 2, {}),
     ("clip", 1, {"min": -0.5, "max": 0.7}),
+    ("cos", 1, {}),
+    ("cos_back", 2, {}),
     ("cosh", 1, {}),
     ("cosh_back", 2, {}),
     ("elu", 1, {"alpha": 0.7, "scale": 1.5, "input_scale": 2.0}),
@@ -60,6 +62,8 @@ CASES = [
     ("power_by_number", 1, {"exponent": -3}),
     ("relu_back", 2, {}),
     ("sign", 1, {}),
+    ("sin", 1, {}),
+    ("sin_back", 2, {}),
     ("sinh", 1, {}),
     ("sinh_back", 2, {}),
     ("softplus", 1, {"beta": 2.0, "threshold": 3.0}),
@@ -153,6 +157,24 @@ def test_units_in_the_last_place(name, ulps):
     x, wanted = x[np.abs(wanted) < 3.4e38], wanted[np.abs(wanted) < 3.4e38]
     units = np.abs(getattr(XP, name)(x) - wanted) / np.spacing(np.abs(wanted).astype(np.float32))
     assert units.max() <= ulps
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_angles(name):
+    """Also where one is too large for the loops, whose special values are tested here too."""
+    angles = np.random.default_rng(0).uniform(-20_000, 20_000, 100_000).astype(np.float32)
+    quarters = (np.arange(-9999, 9999) * (np.pi / 2)).astype(np.float32)
+    for more in ([], [3e4, 1e30]):
+        x = np.concatenate([angles, quarters, np.array(more, np.float32)])
+        wanted = getattr(np, name)(x.astype(np.float64))
+        units = np.abs(getattr(XP, name)(x) - wanted) / np.spacing(np.abs(wanted).astype(np.float32))
+        assert units.max() <= 2
+    x = np.resize(np.array([np.nan, 0.0, -0.0, 1e-45, -1e-30], np.float32), compiled.worth)
+    np.testing.assert_array_equal(getattr(XP, name)(x), getattr(np, name)(x))
+    np.testing.assert_array_equal(np.signbit(getattr(XP, name)(x))[1:], np.signbit(getattr(np, name)(x))[1:])
+    x[7] = np.inf
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(getattr(XP, name)(x)[7])
 
 
 def test_powers_of_2_have_exact_logarithms():

@@ -104,3 +104,14 @@ def test_a_hook_cannot_change_what_others_hold():
     y.register_hook(lambda g: g.mul_(2))
     with pytest.raises(RuntimeError, match="changed the gradient it was given in place"):
         (y * w).sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("function", "slope"), [(cr.log, lambda x: 1 / x), (cr.reciprocal, lambda x: -1 / x**2), (cr.exp, np.exp)]
+)
+def test_functions_of_large_arrays(function, slope):
+    x = cr.tensor(np.abs(numbers(LARGE)) + 1, requires_grad=True)
+    for g in (cr.ones(LARGE), cr.full((LARGE,), 3.0).expand(LARGE), cr.tensor(3.0).expand(LARGE)):
+        x.grad = None
+        function(x).backward(g)
+        np.testing.assert_allclose(x.grad.numpy(), g.numpy() * slope(x.detach().numpy()), rtol=2e-6)

@@ -217,7 +217,18 @@ def reciprocal(xp, x):
     return xp.reciprocal(x)
 
 
-@op(vjp={"x": lambda xp, g, x: g * xp.cos(x)}, check=Unary(reference=np.sin), public="sin", floating=True, inplace=True)
+@formula
+def sin_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`sin`."""
+    return g * xp.cos(x)
+
+
+def _sin_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * cos(x)``"""
+    return xp.sin_back(g, x)
+
+
+@op(vjp={"x": _sin_back}, check=Unary(reference=np.sin), public="sin", floating=True, inplace=True)
 def sin(xp, x):
     """Sine; the argument in radians.
 
@@ -229,9 +240,18 @@ def sin(xp, x):
     return xp.sin(x)
 
 
-@op(
-    vjp={"x": lambda xp, g, x: -g * xp.sin(x)}, check=Unary(reference=np.cos), public="cos", floating=True, inplace=True
-)
+@formula
+def cos_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`cos`."""
+    return -g * xp.sin(x)
+
+
+def _cos_back(xp: Any, g: Any, x: Any) -> Any:
+    """``-g * sin(x)``"""
+    return xp.cos_back(g, x)
+
+
+@op(vjp={"x": _cos_back}, check=Unary(reference=np.cos), public="cos", floating=True, inplace=True)
 def cos(xp, x):
     """Cosine; the argument in radians.
 

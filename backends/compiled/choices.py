@@ -14,17 +14,16 @@ import numpy as np
 
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
+from chainrule.backends.compiled.crew import item, share
+from chainrule.backends.compiled.flat import QUICK, alike, over
 from chainrule.backends.compiled.jit import inlined, loop
-from chainrule.backends.cpu_elementwise import apply_flat
+from chainrule.backends.cpu_choices import chosen
 from chainrule.backends.pool import parallel, ranges
 
 Array = np.ndarray
 
-#: elements of one part for the threads, and from which on there are several
+#: elements of one part for the threads
 _PART = 1 << 18
-_SHARED = 1 << 19
-
-_BITS: dict[int, Any] = {4: np.uint32, 8: np.uint64}
 
 
 @loop
@@ -50,47 +49,8 @@ def _choose(condition: Any, x: Any, y: Any, out: Any) -> None:
             out[i] = a if condition[i] else b
 
 
-def _as_bits(x: Any, shape: tuple[int, ...], order: list[int], dtype: Any) -> Array | None:
-    """An array of that shape, in the order of these axes, or one number for all, as integers in one row of memory.
-
-    None for anything else.
-    """
-    if type(x) in (int, float) and dtype.kind == "f":
-        x = np.asarray(x, dtype)
-    if not isinstance(x, (np.ndarray, np.generic)) or x.dtype != dtype or x.ndim > len(shape):
-        return None
-    given: Any = np.asarray(x)
-    if given.size != 1:
-        if given.shape != shape:
-            return None
-        spread = not any(given.strides)  # one number
-        given = given[(slice(0, 1),) * given.ndim] if spread else given.transpose(order)
-    bits = np.ascontiguousarray(given).reshape(-1).view(_BITS[dtype.itemsize])
-    return bits if bits.flags.behaved else bits.copy()  # loops are compiled for arrays that can be written to
-
-
 def _where(condition: Any, *pair: Any) -> Any:
-    if len(pair) != 2 or type(condition) is not np.ndarray or condition.dtype.char != "?":
-        return NotImplemented
-    dtype = next((v.dtype for v in pair if isinstance(v, np.ndarray)), None)
-    if dtype is None or dtype.kind not in "fiu" or dtype.itemsize not in _BITS:
-        return NotImplemented
-    order = sorted(range(condition.ndim), key=lambda axis: -condition.strides[axis])
-    row = condition.transpose(order)
-    x, y = (_as_bits(v, condition.shape, order, dtype) for v in pair)
-    if not row.flags.c_contiguous or x is None or y is None:
-        return NotImplemented
-    out = np.empty(row.shape, dtype)
-    flat, row = out.reshape(-1).view(_BITS[dtype.itemsize]), row.reshape(-1).view(np.uint8)
-    row = row if row.flags.behaved else row.copy()
-    parts = ranges(out.size, out.size // _PART if out.size >= _SHARED else 1)
-
-    def run(i: int) -> None:
-        a, b = parts[i]
-        _choose(row[a:b], x if x.size == 1 else x[a:b], y if y.size == 1 else y[a:b], flat[a:b])
-
-    parallel(run, len(parts))
-    return out.transpose(np.argsort(order)) if order != sorted(order) else out
+    return chosen(_choose, condition, *pair)
 
 
 @inlined
@@ -103,21 +63,25 @@ def _at_most(x: Any, high: Any) -> Any:
     return high if x > high else x
 
 
-@loop
-def _limit(x: Any, low: Any, high: Any, out: Any) -> None:
+@item
+def _limit_item(x: Any, out: Any, low: Any, high: Any) -> None:
     """NaN stays NaN, as it is neither below nor above."""
     for i in range(x.size):
         out[i] = _at_most(_at_least(x[i], low), high)
 
 
+@loop
+def _limit(crew: Any, items: Any, low: Any, high: Any, x: Any, out: Any) -> None:
+    share(crew, items, _limit_item(items, (x, out), (low, high), ()))
+
+
 def _clip(x: Array, min: Any = None, max: Any = None) -> Any:
     limits = [v for v in (min, max) if v is not None]
-    if x.dtype.char not in "fd" or not all(type(v) in (int, float) and not math.isnan(v) for v in limits):
+    if not alike("fd", x) or not all(type(v) in (int, float) and not math.isnan(v) for v in limits):
         return NotImplemented
     low = x.dtype.type(-math.inf if min is None else min)
     high = x.dtype.type(math.inf if max is None else max)
-    out = apply_flat(lambda part, to: _limit(part, low, high, to), x, _SHARED)
-    return NotImplemented if out is None else out
+    return over(_limit, QUICK, x, before=(low, high))
 
 
 @loop

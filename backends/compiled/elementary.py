@@ -19,6 +19,9 @@ _LN2_HIGH, _LN2_LOW = _f(0.693359375), _f(-2.12194440e-4)
 _ROUND = _f(12582912.0)
 _ROUND_BITS = _i(0x4B400000)
 
+#: up to here sin and cos are within 2 units in the last place
+LARGEST_ANGLE = _f(20000.0)
+
 
 @inlined
 def _reduced(x: Any) -> Any:
@@ -242,3 +245,44 @@ def normal(x: Any) -> Any:
     p = p * t + _f(0.5 * 0.254829592)
     tail = p * t * density
     return tail if x < _f(0.0) else _f(1.0) - tail, density
+
+
+@inlined
+def _quarter(x: Any) -> Any:
+    """n and r with ``x = n * pi / 2 + r``, for sizes of x up to ``LARGEST_ANGLE``."""
+    shifted = _f(x * _f(0.63661977236758138) + _ROUND)
+    n = shifted - _ROUND
+    r = x - n * _f(1.5703125) - n * _f(4.837512969970703125e-4)  # without rounding
+    r = r - n * _f(7.549790126404332e-08) - n * _f(-1.7151244994428829e-15)
+    return _i(_f(shifted).view(_i) - _ROUND_BITS), r
+
+
+@inlined
+def _sine_of(n: Any, r: Any) -> Any:
+    """``sin(n * pi / 2 + r)``, r within pi / 4."""
+    z = r * r
+    s = _f(-1.9515295891e-4)
+    s = s * z + _f(8.3321608736e-3)
+    s = s * z + _f(-1.6666654611e-1)
+    s = s * (z * r) + r
+    c = _f(2.443315711809948e-5)
+    c = c * z + _f(-1.388731625493765e-3)
+    c = c * z + _f(4.166664568298827e-2)
+    c = c * (z * z) - _f(0.5) * z + _f(1.0)
+    y = c if _i(n & _i(1)) else s
+    return -y if _i(n & _i(2)) else y
+
+
+@inlined
+def sin(x: Any) -> Any:
+    """The sine of an angle of at most ``LARGEST_ANGLE``."""
+    n, r = _quarter(x)
+    y = _sine_of(n, r)  # whose sign of 0 is not kept
+    return x if x == _f(0.0) else y
+
+
+@inlined
+def cos(x: Any) -> Any:
+    """The cosine of an angle of at most ``LARGEST_ANGLE``."""
+    n, r = _quarter(x)
+    return _sine_of(_i(n + _i(1)), r)

@@ -85,7 +85,8 @@ def over(loop: Callable[..., object], grain: int, *arrays: Array, before: tuple[
     The result is in the order of the last. The first of several goes to the loop as a number where it is one
     everywhere, as the gradient of a sum is.
     """
-    whole, number = arrays, ()
+    whole: tuple[Array, ...] = arrays
+    number: tuple[Any, ...] = ()
     if len(arrays) > 1 and arrays[0].size > 1 and not any(arrays[0].strides):
         whole, number = arrays[1:], (arrays[0][(0,) * arrays[0].ndim],)
     out = np.empty_like(whole[-1])

@@ -12,6 +12,7 @@ from chainrule.backends.compiled.crew import crew, item, share
 from chainrule.backends.compiled.flat import QUICK, over
 from chainrule.backends.compiled.jit import at, inlined, loop
 from chainrule.backends.compiled.sums import SUMMED
+from chainrule.backends.cpu_elementwise import flat as in_memory
 
 
 @inlined
@@ -86,7 +87,7 @@ def _squares(crew: Any, items: Any, x: Any, y: Any) -> float:
 def _mean_squared_error(x: Any, y: Any) -> Any:
     if not flat.alike("fd", x, y) or not x.size:
         return NotImplemented
-    arrays = flat.flat(x, y)
+    arrays = in_memory(x, y)
     if arrays is None:
         return NotImplemented
     items = flat.items_of(x.size, QUICK)
