@@ -59,6 +59,7 @@ MODULES: dict[str, str] = {
     "lstm_sequence_back": "lstm",
     "max_pool2d": "pooling",
     "max_pool2d_back": "pooling",
+    "products_read": "weighted_reads",
     "relu": "activations",
     "relu_back": "activations",
     "resample": "pooling",
@@ -78,6 +79,8 @@ MODULES: dict[str, str] = {
     "standardise_back": "layer_norm",
     "tanh": "elementwise",
     "tanh_back": "activations",
+    "weighted_read": "weighted_reads",
+    "weighted_write": "weighted_reads",
     "where": "choices",
     "window_argmax": "pooling",
 }
