@@ -1,4 +1,4 @@
-"""The compiled weighted reads, writes and products: shapes, dtypes, threads, and what they leave to the plain kernels."""
+"""Compiled weighted reads, writes and products: shapes, dtypes, threads, and what they leave to the plain kernels."""
 
 from __future__ import annotations
 
