@@ -39,7 +39,7 @@ REAL_ONLY = frozenset(
     bisect clip sign round step
     isposinf isneginf softmax log_softmax relu leaky_relu elu softplus hardtanh hardsigmoid hardswish hardshrink
     softshrink threshold logsigmoid rectify_by_weight gelu mish max_pool2d max_pool2d_pick window_argmax logit
-    class_cross_entropy soft_cross_entropy logistic_cross_entropy binary_cross_entropy mean_squared_error
+    class_cross_entropy soft_cross_entropy logistic_cross_entropy binary_cross_entropy mean_squared_error huber
     standardise batch_norm layer_norm rms_norm group_norm copysign
     """.split()
 )

@@ -55,9 +55,13 @@ def flat(*arrays: Array) -> list[Array] | None:
 def apply_flat(function: Callable[..., object], x: Array, worth: int, *others: Array) -> Array | None:
     """A new array with ``function(part of x, ..., part of the result)`` for all 1-d parts; None where x has gaps.
 
-    The others have the shape and dtype of x, and must be in the same memory order. From ``worth`` elements on the parts
-    are shared by the threads.
+    The others have the shape and dtype of x, and must be in the same memory order. Where x is one number everywhere, as
+    the gradient of a sum is, and there are others, the function gets an array of this one element. From ``worth``
+    elements on the parts are shared by the threads.
     """
+    if others and x.size > 1 and not any(x.strides):
+        number = x[(slice(0, 1),) * x.ndim].reshape(-1)
+        return apply_flat(lambda *parts: function(number, *parts), others[0], worth, *others[1:])
     out = np.empty_like(x)  # keeps the memory order
     arrays = flat(x, *others, out)
     if arrays is None:

@@ -15,7 +15,7 @@ from chainrule.backends.pool import parallel, ranges
 Array = np.ndarray
 
 #: Multiplications from which on a product is split (20 MFLOP), and where compiled code hands out the pieces.
-_WORTH, _WORTH_NATIVE = 10_000_000, 4_000_000
+_WORTH, _WORTH_NATIVE = 10_000_000, 2_000_000
 #: Multiplications from which on it is cut into 4, 8 and 16 pieces. OpenBLAS packs the operand that all pieces share
 #: once for each of them: 16 pieces of 512x1024x1024 take 15 % longer than 4.
 _MORE = (20_000_000, 400_000_000, 4_000_000_000)

@@ -104,7 +104,7 @@ def _copy(x: Any) -> Any:
 
 
 def _zeros_like(x: Any, /, *, dtype: Any = None) -> Any:
-    if dtype is None and type(x) is np.ndarray and x.flags.c_contiguous:
+    if dtype is None and type(x) is np.ndarray and (x.flags.c_contiguous or not any(x.strides)):
         return np.zeros(x.shape, x.dtype)
     return np.zeros_like(x, dtype=dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.op import op
+from chainrule.autograd.op import formula, op
 from chainrule.autograd.samples import Sample, Samples, normal
 
 
@@ -42,9 +42,20 @@ def binary_cross_entropy(xp, x, y):
     return -(y * _log(xp, x) + (1 - y) * _log(xp, 1 - x))
 
 
+@formula
+def logistic_cross_entropy_back(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """The gradient of :func:`logistic_cross_entropy` for x."""
+    return g * (xp.sigmoid(x) - y)
+
+
+def _logistic_back(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """``g * (sigmoid(x) - y)``"""
+    return xp.logistic_cross_entropy_back(g, x, y)
+
+
 @op(
     vjp={
-        "x": lambda xp, g, x, y: g * (xp.sigmoid(x) - y),
+        "x": _logistic_back,
         "y": lambda xp, g, x: -g * x,
     },
     check=Samples(
@@ -61,8 +72,15 @@ def logistic_cross_entropy(xp, x, y):
     return xp.maximum(x, 0) - x * y + xp.log1p(xp.exp(-xp.abs(x)))
 
 
+@formula
+def scaled_difference(xp: Any, g: Any, x: Any, y: Any) -> Any:
+    """``(x - y) * g`` for a number g."""
+    return (x - y) * g
+
+
 def _squared_error_back(xp: Any, g: Any, x: Any, y: Any) -> Any:
-    return (x - y) * (g * (2.0 / max(math.prod(x.shape), 1)))
+    """``(x - y) * (g * 2 / n)``"""
+    return xp.scaled_difference(g * (2.0 / max(math.prod(x.shape), 1)), x, y)
 
 
 @op(
@@ -76,6 +94,52 @@ def mean_squared_error(xp, x, y):
     """``mean((x - y) ** 2)`` over all elements of two tensors of one shape."""
     error = x - y
     return xp.mean(error * error)
+
+
+def _limit(xp: Any, difference: Any, bound: float, relative: bool) -> Any:
+    """Within [-bound, bound]; the slope at the bounds themselves is PyTorch's, 0 of smooth_l1 and 1 of huber."""
+    return (xp.hardtanh if relative else xp.clip)(difference, min=-bound, max=bound)
+
+
+@formula
+def huber_back(xp: Any, g: Any, x: Any, y: Any, *, bound: float, relative: bool) -> Any:
+    """The gradient of :func:`huber` for x."""
+    return g * (_limit(xp, x - y, bound, relative) * (1 / bound if relative else 1.0))
+
+
+def _huber_back(xp: Any, g: Any, x: Any, y: Any, bound: float, relative: bool) -> Any:
+    """``g * clip(x - y, -bound, bound)``, over bound if relative"""
+    return xp.huber_back(g, x, y, bound=bound, relative=relative)
+
+
+def _huber_reference(x: Any, y: Any, bound: float, relative: bool) -> Any:
+    d = np.abs(x - y)
+    return np.where(d < bound, d * d / 2, (d - bound / 2) * bound) / (bound if relative else 1)
+
+
+@op(
+    vjp={"x": _huber_back, "y": lambda xp, g, x, y, bound, relative: _huber_back(xp, g, y, x, bound, relative)},
+    check=Samples(
+        lambda rng: [
+            Sample(pair.args, {"bound": bound, "relative": relative})
+            for pair in _pairs(rng, -2.0, 2.0)
+            for bound, relative in ((0.7, False), (0.6, True))
+        ],
+        reference=_huber_reference,
+    ),
+    harmonise=True,
+    floating=True,
+    label="huber_loss",
+)
+def huber(xp, x, y, *, bound, relative):
+    """``d ** 2 / 2`` of the difference d within [-bound, bound], else ``bound * (|d| - bound / 2)``, elementwise.
+
+    Divided by ``bound`` if ``relative``. (Huber, 1964; as ``c * (d - c / 2)`` with ``c = clip(d, -bound, bound)``.)
+    """
+    difference = x - y
+    limited = xp.clip(difference, min=-bound, max=bound)
+    rest = difference - limited * 0.5
+    return rest * (limited * (1 / bound) if relative else limited)
 
 
 @op(

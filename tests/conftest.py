@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,12 @@ def checkout() -> Path:
     if not (root / "chainrule" / "version.py").is_file():
         pytest.skip("the tests run outside a checkout")
     return root
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    """Only reference counting frees anything."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -18,11 +18,13 @@ from chainrule.backends import (
     cpu_attention,
     cpu_batch_norm,
     cpu_convolution,
+    cpu_direct,
     cpu_elementwise,
     cpu_matmul,
     cpu_pooling,
     cpu_recurrent,
     cpu_rows,
+    cpu_windows,
     pool,
     scatter,
 )
@@ -39,6 +41,7 @@ def many_threads(monkeypatch):
     pool.set_num_threads(2)
     monkeypatch.setattr(cpu_convolution.depthwise, "_WORTH", 0)
     monkeypatch.setattr(cpu_convolution.pointwise, "_WORTH", 0)
+    monkeypatch.setattr(cpu_direct, "_WEIGHTS", 0)  # what has a test of its own
     monkeypatch.setattr(cpu_matmul, "_least", 100)
     monkeypatch.setattr(cpu_matmul, "_PIECE", 50)
     monkeypatch.setattr(cpu_matmul, "_MORE", (200, 400, 800))
@@ -164,7 +167,7 @@ def convolve(x_shape, w_shape, stride, padding, dilation, groups, dtype, bound=N
 @pytest.mark.parametrize("block", [1 << 12, 1 << 20])
 @pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
 def test_convolution(case, block, dtype, monkeypatch):
-    monkeypatch.setattr(cpu_convolution, "_BLOCK", block)
+    monkeypatch.setattr(cpu_windows, "_BLOCK", block)
     convolve(*case, dtype)
 
 

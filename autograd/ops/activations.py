@@ -105,8 +105,19 @@ def mish(xp, x):
     return x * _soft_part(xp, x)
 
 
+@formula
+def logsigmoid_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`logsigmoid`."""
+    return g * xp.sigmoid(-x)
+
+
+def _logsigmoid_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * sigmoid(-x)``"""
+    return xp.logsigmoid_back(g, x)
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g * xp.sigmoid(-x)},
+    vjp={"x": _logsigmoid_back},
     check=Unary(-3.0, 3.0, special=[0.0, 1000.0, -1000.0], reference=lambda x: -np.logaddexp(-x, 0)),
     floating=True,
 )
@@ -134,7 +145,7 @@ def soft_sign(xp, x):
 
 
 @op(
-    vjp={"x": lambda xp, g, x: xp.where((x > -3) & (x < 3), g / 6, xp.zeros_like(g))},
+    vjp={"x": lambda xp, g, x: xp.hardtanh_back(g / 6, x, min=-3, max=3)},
     check=Unary(-5.0, 5.0, reference=lambda x: np.clip(x + 3, 0, 6) / 6),
     floating=True,
 )
@@ -145,6 +156,12 @@ def hardsigmoid(xp, x):
 
 def _hardswish_back(xp: Any, g: Any, x: Any) -> Any:
     """``where(x <= -3, 0, where(x >= 3, g, g * (x / 3 + 0.5)))``."""
+    return xp.hardswish_back(g, x)
+
+
+@formula
+def hardswish_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`hardswish`."""
     inside = xp.where(x >= 3, g, g * (x / 3 + 0.5))
     return xp.where(x <= -3, xp.zeros_like(g), inside)
 
@@ -155,8 +172,19 @@ def hardswish(xp, x):
     return x * (xp.clip(x + 3, min=0, max=6) / 6)
 
 
+@formula
+def hardtanh_back(xp: Any, g: Any, x: Any, *, min: float, max: float) -> Any:
+    """The gradient of :func:`hardtanh`."""
+    return xp.where((x > min) & (x < max), g, xp.zeros_like(g))
+
+
+def _hardtanh_back(xp: Any, g: Any, x: Any, min: float, max: float) -> Any:
+    """``where((x > min) & (x < max), g, 0)``"""
+    return xp.hardtanh_back(g, x, min=min, max=max)
+
+
 @op(
-    vjp={"x": lambda xp, g, x, min, max: xp.where((x > min) & (x < max), g, xp.zeros_like(g))},
+    vjp={"x": _hardtanh_back},
     check=Unary(attributes=[{"min": -0.5, "max": 0.7}], reference=lambda x, min, max: np.clip(x, min, max)),
 )
 def hardtanh(xp, x, *, min, max):

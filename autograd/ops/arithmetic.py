@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.op import op
+from chainrule.autograd.op import formula, op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import result_dtype
@@ -162,12 +162,21 @@ def _scalar_power_samples(rng: Any) -> Any:
         yield Sample((normal(rng, 2, 3, low=0.3, high=2.0),), {"exponent": exponent})
 
 
+@formula
+def power_back(xp: Any, g: Any, x: Any, *, exponent: Any) -> Any:
+    """The gradient of :func:`power_by_number`."""
+    if exponent == 0:
+        return xp.zeros_like(g)
+    return g * (x * 2 if exponent == 2 else xp.power_by_number(x, exponent=exponent - 1) * exponent)
+
+
+def _power_by_number_back(xp: Any, g: Any, x: Any, exponent: Any) -> Any:
+    """``g * (x ** (exponent - 1) * exponent)``"""
+    return xp.power_back(g, x, exponent=exponent)
+
+
 @op(
-    vjp={
-        "x": lambda xp, g, x, exponent: (
-            xp.zeros_like(g) if exponent == 0 else g * (xp.power_by_number(x, exponent=exponent - 1) * exponent)
-        )
-    },
+    vjp={"x": _power_by_number_back},
     check=Samples(_scalar_power_samples, reference=lambda x, exponent: np.power(x, exponent)),
     floating=False,
     label="pow",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.op import op
+from chainrule.autograd.op import formula, op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.public import function
 from chainrule.autograd.runtime import cast
@@ -15,8 +15,19 @@ from chainrule.autograd.samples import Sample, Samples, Unary, normal, special
 from chainrule.autograd.tensor import Tensor
 
 
+@formula
+def abs_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`abs`."""
+    return g * (xp.conj(xp.sgn(x)) if dtypes.is_complex(x.dtype) else xp.sign(x))
+
+
+def _abs_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * sign(x)``"""
+    return xp.abs_back(g, x)
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g * (xp.conj(xp.sgn(x)) if dtypes.is_complex(x.dtype) else xp.sign(x))},
+    vjp={"x": _abs_back},
     check=Unary(special=[0.0], reference=np.abs),
     public="abs absolute",
     inplace=True,
@@ -56,8 +67,19 @@ def exp(xp, x):
     return xp.exp(x)
 
 
+@formula
+def expm1_back(xp: Any, g: Any, y: Any) -> Any:
+    """The gradient of :func:`expm1` from that of its result y."""
+    return g * (y + 1)
+
+
+def _expm1_back(xp: Any, g: Any, out: Any) -> Any:
+    """``g * (out + 1)``"""
+    return xp.expm1_back(g, out)
+
+
 @op(
-    vjp={"x": lambda xp, g, out: g * (out + 1)},
+    vjp={"x": _expm1_back},
     check=Unary(special=[0.0, 1e-10], reference=np.expm1),
     public="expm1",
     floating=True,
@@ -92,8 +114,19 @@ def log(xp, x):
     return xp.log(x)
 
 
+@formula
+def log1p_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`log1p`."""
+    return g / (x + 1)
+
+
+def _log1p_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g / (x + 1)``"""
+    return xp.log1p_back(g, x)
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g / (x + 1)},
+    vjp={"x": _log1p_back},
     check=Unary(-0.8, 3.0, special=[0.0, 1e-10], reference=np.log1p),
     public="log1p",
     floating=True,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import dtypes
-from chainrule.autograd.op import op
+from chainrule.autograd.op import formula, op
 from chainrule.autograd.op import traced as xp_of_tensors
 from chainrule.autograd.ops.arithmetic import _pow
 from chainrule.autograd.public import function
@@ -35,8 +35,24 @@ def exp2(xp, x):
     return xp.exp2(x)
 
 
+@formula
+def log_back(xp: Any, g: Any, x: Any, *, factor: float) -> Any:
+    """The gradient of a logarithm to the base ``exp(factor)``."""
+    return g / (x * factor)
+
+
+def _log2_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g / (x * 0.6931471805599453)``"""
+    return xp.log_back(g, x, factor=math.log(2))
+
+
+def _log10_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g / (x * 2.302585092994046)``"""
+    return xp.log_back(g, x, factor=math.log(10))
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g / (x * math.log(2))},
+    vjp={"x": _log2_back},
     check=Unary(0.2, 3.0, reference=np.log2),
     public="log2",
     floating=True,
@@ -54,7 +70,7 @@ def log2(xp, x):
 
 
 @op(
-    vjp={"x": lambda xp, g, x: g / (x * math.log(10))},
+    vjp={"x": _log10_back},
     check=Unary(0.2, 3.0, reference=np.log10),
     public="log10",
     floating=True,

@@ -51,8 +51,19 @@ def relu(xp, x):
     return xp.maximum(x, 0)
 
 
+@formula
+def leaky_relu_back(xp: Any, g: Any, x: Any, *, negative_slope: float) -> Any:
+    """The gradient of :func:`leaky_relu`."""
+    return xp.where(x > 0, g, g * negative_slope)
+
+
+def _leaky_relu_back(xp: Any, g: Any, x: Any, negative_slope: float) -> Any:
+    """``where(x > 0, g, g * negative_slope)``"""
+    return xp.leaky_relu_back(g, x, negative_slope=negative_slope)
+
+
 @op(
-    vjp={"x": lambda xp, g, x, negative_slope: xp.where(x > 0, g, g * negative_slope)},
+    vjp={"x": _leaky_relu_back},
     check=Unary(attributes=[{}, {"negative_slope": 0.2}], special=[0.0]),
 )
 def leaky_relu(xp, x, *, negative_slope=0.01):
@@ -60,10 +71,16 @@ def leaky_relu(xp, x, *, negative_slope=0.01):
     return xp.where(x > 0, x, x * negative_slope)
 
 
-def _elu_back(xp: Any, g: Any, x: Any, alpha: float, scale: float, input_scale: float) -> Any:
-    """``g * scale * where(x > 0, 1, alpha * input_scale * exp(x * input_scale))``"""
+@formula
+def elu_back(xp: Any, g: Any, x: Any, *, alpha: float, scale: float, input_scale: float) -> Any:
+    """The gradient of :func:`elu`."""
     below = g * (xp.exp(xp.minimum(x, 0) * input_scale) * (alpha * scale * input_scale))
     return xp.where(x > 0, g * scale, below)
+
+
+def _elu_back(xp: Any, g: Any, x: Any, alpha: float, scale: float, input_scale: float) -> Any:
+    """``g * scale * where(x > 0, 1, alpha * input_scale * exp(x * input_scale))``"""
+    return xp.elu_back(g, x, alpha=alpha, scale=scale, input_scale=input_scale)
 
 
 @op(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.op import op
+from chainrule.autograd.op import formula, op
 from chainrule.autograd.samples import Binary, Unary
 
 
@@ -65,8 +65,19 @@ def asin(xp, x):
     return xp.asin(x)
 
 
+@formula
+def atan_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`atan`."""
+    return g / (x * x + 1)
+
+
+def _atan_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g / (x * x + 1)``"""
+    return xp.atan_back(g, x)
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g / (x * x + 1)},
+    vjp={"x": _atan_back},
     check=Unary(special=[0.0], reference=np.arctan),
     public="atan arctan",
     floating=True,
@@ -113,8 +124,19 @@ def atan2(xp, x, y):
     return xp.atan2(x, y)
 
 
+@formula
+def sinh_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`sinh`."""
+    return g * xp.cosh(x)
+
+
+def _sinh_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * cosh(x)``"""
+    return xp.sinh_back(g, x)
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g * xp.cosh(x)},
+    vjp={"x": _sinh_back},
     check=Unary(special=[0.0], reference=np.sinh),
     public="sinh",
     floating=True,
@@ -131,8 +153,19 @@ def sinh(xp, x):
     return xp.sinh(x)
 
 
+@formula
+def cosh_back(xp: Any, g: Any, x: Any) -> Any:
+    """The gradient of :func:`cosh`."""
+    return g * xp.sinh(x)
+
+
+def _cosh_back(xp: Any, g: Any, x: Any) -> Any:
+    """``g * sinh(x)``"""
+    return xp.cosh_back(g, x)
+
+
 @op(
-    vjp={"x": lambda xp, g, x: g * xp.sinh(x)},
+    vjp={"x": _cosh_back},
     check=Unary(special=[0.0], reference=np.cosh),
     public="cosh",
     floating=True,

@@ -11,6 +11,7 @@ use and kept on disk.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import os
@@ -26,6 +27,10 @@ _VARIABLE = "CHAINRULE_FAST"
 
 #: the module here that has the kernel of an op; importing it gives ``register(backend)``
 MODULES: dict[str, str] = {
+    "abs": "piecewise",
+    "abs_back": "piecewise",
+    "atan": "logarithms",
+    "atan_back": "logarithms",
     "attention": "attention",
     "attention_back": "attention",
     "avg_pool2d": "pooling",
@@ -35,14 +40,20 @@ MODULES: dict[str, str] = {
     "class_cross_entropy": "softmax",
     "class_cross_entropy_back": "softmax",
     "clip": "choices",
+    "cosh": "logarithms",
+    "cosh_back": "logarithms",
     "ctc_back": "ctc",
     "ctc_log_likelihood": "ctc",
     "cumulative_sum": "choices",
     "depthwise": "depthwise",
     "depthwise_input": "depthwise",
     "depthwise_weight": "depthwise",
+    "elu": "piecewise",
+    "elu_back": "piecewise",
     "erf": "elementwise",
     "exp": "elementwise",
+    "expm1": "logarithms",
+    "expm1_back": "logarithms",
     "gather": "indexing",
     "gather_back": "indexing",
     "gelu": "activations",
@@ -51,14 +62,36 @@ MODULES: dict[str, str] = {
     "group_norm_back": "group_norm",
     "gru_sequence": "gru",
     "gru_sequence_back": "gru",
+    "hardswish": "piecewise",
+    "hardswish_back": "piecewise",
+    "hardtanh_back": "piecewise",
+    "huber": "losses",
+    "huber_back": "losses",
     "layer_norm": "layer_norm",
     "layer_norm_back": "layer_norm",
+    "leaky_relu": "piecewise",
+    "leaky_relu_back": "piecewise",
+    "log": "logarithms",
+    "log10": "logarithms",
+    "log1p": "logarithms",
+    "log1p_back": "logarithms",
+    "log2": "logarithms",
+    "log_back": "logarithms",
     "log_softmax": "softmax",
     "log_softmax_back": "softmax",
+    "logistic_cross_entropy": "smooth",
+    "logistic_cross_entropy_back": "smooth",
+    "logsigmoid": "smooth",
+    "logsigmoid_back": "smooth",
     "lstm_sequence": "lstm",
     "lstm_sequence_back": "lstm",
     "max_pool2d": "pooling",
     "max_pool2d_back": "pooling",
+    "mean_squared_error": "losses",
+    "mish": "smooth",
+    "mish_back": "smooth",
+    "power_back": "piecewise",
+    "power_by_number": "piecewise",
     "products_read": "weighted_reads",
     "relu": "activations",
     "relu_back": "activations",
@@ -67,14 +100,20 @@ MODULES: dict[str, str] = {
     "rms_norm_back": "layer_norm",
     "rows_added": "indexing",
     "rows_summed": "indexing",
+    "scaled_difference": "losses",
     "scatter_add": "indexing",
     "scatter_put": "indexing",
     "sigmoid": "elementwise",
     "sigmoid_back": "activations",
+    "sign": "piecewise",
     "silu": "activations",
     "silu_back": "activations",
+    "sinh": "logarithms",
+    "sinh_back": "logarithms",
     "softmax": "softmax",
     "softmax_back": "softmax",
+    "softplus": "smooth",
+    "softplus_back": "smooth",
     "standardise": "layer_norm",
     "standardise_back": "layer_norm",
     "tanh": "elementwise",
@@ -107,7 +146,12 @@ def enabled() -> bool:
 
 def module(name: str) -> Any:
     """A module of this package whose functions a kernel calls itself; None where it has to do without."""
-    return importlib.import_module(f"{__name__}.{name}") if available else None
+    return _imported(name) if available else None
+
+
+@functools.cache
+def _imported(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def register(backend: Backend) -> None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from chainrule.backends.base import Backend
-from chainrule.backends.compiled import compiled_kernel, elementary, flat
+from chainrule.backends.compiled import compiled_kernel, elementary
 from chainrule.backends.compiled.crew import item, share
-from chainrule.backends.compiled.jit import loop
+from chainrule.backends.compiled.flat import QUICK, SLOW, kernel
+from chainrule.backends.compiled.jit import at, loop
 
 _f = np.float32
-_HALF, _ONE, _ROOT_HALF, _DENSITY = _f(0.5), _f(1.0), _f(0.7071067811865476), _f(0.3989422804014327)
+_HALF, _ONE, _DENSITY = _f(0.5), _f(1.0), _f(0.3989422804014327)
 _ROOT_TWO_OVER_PI, _CUBIC = _f(0.7978845608028654), _f(0.044715)
 
 
 @item
 def _tanh_back_item(g: Any, y: Any, out: Any) -> None:
-    for i in range(g.size):
-        out[i] = g[i] * (1 - y[i] * y[i])
+    one = out.dtype.type(1)
+    for i in range(out.size):
+        out[i] = at(g, i) * (one - y[i] * y[i])
 
 
 @loop
@@ -30,8 +31,9 @@ def _tanh_back(crew: Any, items: Any, g: Any, y: Any, out: Any) -> None:
 
 @item
 def _sigmoid_back_item(g: Any, y: Any, out: Any) -> None:
-    for i in range(g.size):
-        out[i] = g[i] * (y[i] * (1 - y[i]))
+    one = out.dtype.type(1)
+    for i in range(out.size):
+        out[i] = at(g, i) * (y[i] * (one - y[i]))
 
 
 @loop
@@ -41,8 +43,9 @@ def _sigmoid_back(crew: Any, items: Any, g: Any, y: Any, out: Any) -> None:
 
 @item
 def _relu_item(x: Any, out: Any) -> None:
+    zero = out.dtype.type(0)
     for i in range(x.size):
-        out[i] = 0 if x[i] <= 0 else x[i]  # NaN stays, and -0 does not
+        out[i] = zero if x[i] <= zero else x[i]  # NaN stays, and -0 does not
 
 
 @loop
@@ -52,8 +55,9 @@ def _relu(crew: Any, items: Any, x: Any, out: Any) -> None:
 
 @item
 def _relu_back_item(g: Any, y: Any, out: Any) -> None:
-    for i in range(g.size):
-        out[i] = g[i] * (y[i] > 0)
+    zero, one = out.dtype.type(0), out.dtype.type(1)
+    for i in range(out.size):
+        out[i] = at(g, i) * (one if y[i] > zero else zero)
 
 
 @loop
@@ -64,7 +68,7 @@ def _relu_back(crew: Any, items: Any, g: Any, y: Any, out: Any) -> None:
 @item
 def _gelu_item(x: Any, out: Any) -> None:
     for i in range(x.size):
-        out[i] = x[i] * _HALF * (elementary.erf(x[i] * _ROOT_HALF) + _ONE)
+        out[i] = x[i] * elementary.normal(x[i])[0]
 
 
 @loop
@@ -86,10 +90,10 @@ def _gelu_tanh(crew: Any, items: Any, x: Any, out: Any) -> None:
 
 @item
 def _gelu_back_item(g: Any, x: Any, out: Any) -> None:
-    for i in range(g.size):
+    for i in range(out.size):
         v = x[i]
-        density = elementary.exp(v * v * -_HALF) * _DENSITY
-        out[i] = g[i] * ((elementary.erf(v * _ROOT_HALF) + _ONE) * _HALF + v * density)
+        below, density = elementary.normal(v)
+        out[i] = at(g, i) * (below + v * (density * _DENSITY))
 
 
 @loop
@@ -99,12 +103,12 @@ def _gelu_back(crew: Any, items: Any, g: Any, x: Any, out: Any) -> None:
 
 @item
 def _gelu_tanh_back_item(g: Any, x: Any, out: Any) -> None:
-    for i in range(g.size):
+    for i in range(out.size):
         v = x[i]
         square = v * v
         t = elementary.tanh(v * (square * _CUBIC + _ONE) * _ROOT_TWO_OVER_PI)
         slope = (_ONE - t * t) * (square * (_f(3.0) * _CUBIC) + _ONE) * v
-        out[i] = g[i] * ((slope * _ROOT_TWO_OVER_PI + t + _ONE) * _HALF)
+        out[i] = at(g, i) * ((slope * _ROOT_TWO_OVER_PI + t + _ONE) * _HALF)
 
 
 @loop
@@ -125,9 +129,9 @@ def _silu(crew: Any, items: Any, x: Any, out: Any) -> None:
 
 @item
 def _silu_back_item(g: Any, x: Any, out: Any) -> None:
-    for i in range(g.size):
+    for i in range(out.size):
         s = elementary.sigmoid(x[i])
-        out[i] = g[i] * (s * (x[i] * (_ONE - s) + _ONE))
+        out[i] = at(g, i) * (s * (x[i] * (_ONE - s) + _ONE))
 
 
 @loop
@@ -135,26 +139,16 @@ def _silu_back(crew: Any, items: Any, g: Any, x: Any, out: Any) -> None:
     share(crew, items, _silu_back_item(items, (g, x, out), (), ()))
 
 
-def _kernel(compute: Callable[..., None], grain: int, dtypes: str) -> Callable[..., Any]:
-    def run(first: Any, *others: Any) -> Any:
-        if first.dtype.char not in dtypes or any(a.dtype != first.dtype or a.shape != first.shape for a in others):
-            return NotImplemented
-        out = flat.apply(compute, grain, first, *others)
-        return NotImplemented if out is None else out
-
-    return run
-
-
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
-    compiled_kernel("tanh_back", backend)(_kernel(_tanh_back, flat.QUICK, "fd"))
-    compiled_kernel("sigmoid_back", backend)(_kernel(_sigmoid_back, flat.QUICK, "fd"))
-    compiled_kernel("relu", backend)(_kernel(_relu, flat.QUICK, "fd"))
-    compiled_kernel("relu_back", backend)(_kernel(_relu_back, flat.QUICK, "fd"))
-    compiled_kernel("silu", backend)(_kernel(_silu, flat.SLOW, "f"))
-    compiled_kernel("silu_back", backend)(_kernel(_silu_back, flat.SLOW, "f"))
-    forms = {"none": _kernel(_gelu, flat.SLOW, "f"), "tanh": _kernel(_gelu_tanh, flat.SLOW, "f")}
-    backs = {"none": _kernel(_gelu_back, flat.SLOW, "f"), "tanh": _kernel(_gelu_tanh_back, flat.SLOW, "f")}
+    compiled_kernel("tanh_back", backend)(kernel(_tanh_back, QUICK, "fd"))
+    compiled_kernel("sigmoid_back", backend)(kernel(_sigmoid_back, QUICK, "fd"))
+    compiled_kernel("relu", backend)(kernel(_relu, QUICK, "fd"))
+    compiled_kernel("relu_back", backend)(kernel(_relu_back, QUICK, "fd"))
+    compiled_kernel("silu", backend)(kernel(_silu, SLOW, "f"))
+    compiled_kernel("silu_back", backend)(kernel(_silu_back, SLOW, "f"))
+    forms = {"none": kernel(_gelu, SLOW, "f"), "tanh": kernel(_gelu_tanh, SLOW, "f")}
+    backs = {"none": kernel(_gelu_back, SLOW, "f"), "tanh": kernel(_gelu_tanh_back, SLOW, "f")}
 
     @compiled_kernel("gelu", backend)
     def _gelu_kernel(x: Any, *, approximate: str = "none") -> Any:

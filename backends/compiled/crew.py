@@ -103,7 +103,8 @@ def item(function: Callable[..., Any]) -> Any:
 
     ``function(count, split, whole, each)`` in a loop stands for ``function(*parts, *whole, *elements)`` for each
     i < count: of the arrays in the tuple ``split``, which have as many rows, it gets the i-th of ``count`` equal parts,
-    and of those in ``each`` element i. It writes where no other item does.
+    and of those in ``each`` element i. A number in ``split`` stands for an array that has it everywhere. It writes
+    where no other item does.
     """
     body: Any = part(function)
 
@@ -151,7 +152,9 @@ def _element_type(array: Any) -> Any:
 
 
 def _rows(context: Any, builder: Any, kind: Any, value: Any, i: Any, parts: Any) -> Any:
-    """Part ``i`` of ``parts`` of the rows of an array."""
+    """Part ``i`` of ``parts`` of the rows of an array, or a number as it is."""
+    if not isinstance(kind, types.Array):
+        return value
     array = context.make_array(kind)(context, builder, value)
     shape = cgutils.unpack_tuple(builder, array.shape, kind.ndim)
     strides = cgutils.unpack_tuple(builder, array.strides, kind.ndim)

@@ -61,3 +61,19 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop that other loops call, and nobody else: it has no entry for Python and no place on disk."""
     return numba.njit(fastmath=_REORDERED, **_INSIDE)(function)
+
+
+def at(array: Any, i: Any) -> Any:
+    """``array[i]`` in loops, where ``array`` may be a number too, which every element is then."""
+    return array[i]
+
+
+@numba.extending.overload(at, jit_options={"forceinline": True})
+def _at(array: Any, i: Any) -> Any:
+    def element(array: Any, i: Any) -> Any:
+        return array[i]
+
+    def number(array: Any, i: Any) -> Any:
+        return array
+
+    return element if isinstance(array, types.Array) else number

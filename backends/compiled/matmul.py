@@ -19,8 +19,8 @@ Array = np.ndarray
 #: Multiplications from which on there are 4, 8 and 16 items, not 2. OpenBLAS puts the operand that all items share in
 #: order for each of them anew.
 _MORE = (20_000_000, 100_000_000, 400_000_000)
-#: multiplications that are worth waking a sleeping helper, about 50 us
-_WORTH_WAKING = 2_000_000
+#: multiplications that are worth waking a sleeping helper, about 100 us
+_WORTH_WAKING = 4_000_000
 
 _NOTHING = {char: np.empty(0, char) for char in "fd"}
 

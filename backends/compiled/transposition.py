@@ -18,7 +18,7 @@ _BYTES = 32
 
 
 @intrinsic
-def _turn(_: Any, x: Any, x_at: Any, x_step: Any, out: Any, out_at: Any, out_step: Any) -> Any:
+def turn(_: Any, x: Any, x_at: Any, x_step: Any, out: Any, out_at: Any, out_step: Any) -> Any:
     """``out[out_at + j out_step + i] = x[x_at + i x_step + j]`` for i and j below 32 / itemsize; nothing is checked.
 
     Pairs of rows exchange halves, then quarters of these halves, and so on down to single elements.
@@ -27,7 +27,7 @@ def _turn(_: Any, x: Any, x_at: Any, x_step: Any, out: Any, out_at: Any, out_ste
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, x_at, x_step, out, out_at, out_step = arguments
         number = context.get_value_type(signature.args[0].dtype)
-        align = number.width // 8
+        align = context.get_abi_sizeof(number)
         side = _BYTES // align
         vector = ir.VectorType(number, side)
 
@@ -65,7 +65,7 @@ def _transpose(out: Any, x: Any, rows: int, columns: int, first: int, end: int) 
         stop = min(left + _WIDTH, end)
         for top in range(0, whole, side):
             for j in range(left, min(stop, last), side):
-                _turn(x, top * columns + j, columns, out, (j - first) * rows + top, rows)
+                turn(x, top * columns + j, columns, out, (j - first) * rows + top, rows)
         for j in range(left, stop):
             for i in range(0 if j >= last else whole, rows):
                 out[(j - first) * rows + i] = x[i * columns + j]

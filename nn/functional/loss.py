@@ -97,11 +97,9 @@ def smooth_l1_loss(
     check_pair("smooth_l1_loss", input, target)
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    if beta == 0:
+    if beta < 1e-30:  # whose reciprocal float32 cannot hold
         return l1_loss(input, target, reduction=reduction)
-    distance = xp.abs(input - target)
-    loss = xp.where(distance < beta, xp.square(distance) * (0.5 / beta), distance - 0.5 * beta)
-    return reduce_loss("smooth_l1_loss", loss, reduction)
+    return reduce_loss("smooth_l1_loss", xp.huber(input, target, bound=beta, relative=True), reduction)
 
 
 def huber_loss(
@@ -123,8 +121,7 @@ def huber_loss(
     check_pair("huber_loss", input, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    distance = xp.abs(input - target)
-    loss = xp.where(distance <= delta, xp.square(distance) * 0.5, (distance - 0.5 * delta) * delta)
+    loss = xp.huber(input, target, bound=delta, relative=False)
     if weight is not None and weight._data.shape != input._data.shape:
         raise ValueError(
             f"huber_loss: weight must have the input's shape {tuple(input.shape)}, got {tuple(weight.shape)}"

@@ -132,7 +132,7 @@ FLAT = {
     for name, (options, calls) in CASES.items()
     for i in range(len(options))
     for j in range(len(calls))
-    # both refuse to ignore a class among probabilities, see tests/test_nn_sequences.py
+    # both refuse to ignore a class among probabilities, see tests/test_nn_misfits.py
     if not (options[i].get("ignore_index", -1) >= 0 and calls[j][1].dtype.kind == "f")
 }
 

@@ -282,14 +282,13 @@ ELSEWHERE = {
     "test_saving.py": "torch:load torch:save",
     "test_creation.py": "torch:Size torch:tensor torch.Tensor:new_tensor torch:rand",
     "test_elementwise.py": "torch.nn.functional:gumbel_softmax",
-    "test_engine.py": "torch.Tensor:backward torch.Tensor:retain_grad",
+    "test_gradient_ownership.py": "torch.Tensor:backward torch.Tensor:retain_grad",
     "test_errors.py": "torch:BFloat16Tensor torch:BoolTensor torch:ByteTensor torch:CharTensor torch:HalfTensor "
     "torch:ShortTensor torch:compile torch:from_file torch:set_flush_denormal torch:set_num_interop_threads "
     "torch:set_warn_always torch:typename torch:use_deterministic_algorithms torch:while_loop "
     "torch.Tensor:cuda",
     "test_functional.py": "torch.nn.functional:dropout1d",
     "test_hooks.py": "torch.Tensor:register_hook torch.Tensor:register_post_accumulate_grad_hook",
-    "test_inplace.py": "torch.Tensor:copy_ torch.Tensor:uniform_",
     "oracle/test_lobpcg.py": "torch:lobpcg",
     "test_legacy_names.py": "torch:range torch:set_anomaly_enabled torch:view_as_complex_copy "
     "torch:view_as_real_copy torch.Tensor:is_inference torch.Tensor:map2_ torch.Tensor:resize torch.Tensor:resize_as",
@@ -310,6 +309,7 @@ ELSEWHERE = {
     "torch.Tensor:geometric_ torch.Tensor:log_normal_ torch.Tensor:random_",
     "test_tensor.py": "torch:Tensor torch:detach_ torch.Tensor:detach_ torch.Tensor:requires_grad_ "
     "torch:get_default_device torch:set_default_device torch:set_default_dtype",
+    "test_versions.py": "torch.Tensor:copy_ torch.Tensor:uniform_",
     "test_views.py": "torch.Tensor:apply_ torch.Tensor:fill_diagonal_ torch.Tensor:map_ torch.Tensor:set_",
     "test_vmap.py": "torch:vmap",
     "oracle/test_names_without_opinfo.py": "torch:embedding_renorm_ torch:feature_dropout_ torch:get_default_dtype "
