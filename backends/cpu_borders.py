@@ -107,7 +107,7 @@ def _triangle(x: Array, k: int, lower: bool) -> Array:
 
 def register(backend: Backend) -> None:
     """Make these the kernels of ``backend``."""
-    xp = backend.xp
+    xp: Any = backend.xp
     plain = xp.concat
 
     def concat(arrays: Any, /, *, axis: Any = 0) -> Any:

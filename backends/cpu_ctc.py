@@ -16,6 +16,11 @@ def _emitted(x: Array, path: Array) -> Array:
     return x[:, np.arange(len(path))[:, None], path]
 
 
+def _everybody(running: Array) -> Array:
+    """Which steps all samples have."""
+    return np.logical_and.reduce(running, (1, 2))
+
+
 def _lowest(x: Array) -> Any:
     """In place of the largest of numbers that all are minus infinity."""
     return np.finfo(x.dtype).min / 4
@@ -37,7 +42,7 @@ def _states(emitted: Array, jump: Array, running: Array) -> Array:
     steps, batch, width = emitted.shape
     states = np.full((steps, batch, width + 2), -np.inf, emitted.dtype)
     states[0, :, 2:4] = emitted[0, :, :2]
-    barred, everybody = np.where(jump, emitted.dtype.type(0), emitted.dtype.type(-np.inf)), running.all((1, 2))
+    barred, everybody = np.where(jump, emitted.dtype.type(0), emitted.dtype.type(-np.inf)), _everybody(running)
     ways = np.empty((3, batch, width), emitted.dtype)
     for step in range(1, steps):
         before, state = states[step - 1], states[step, :, 2:]
@@ -76,7 +81,7 @@ def back(xp: Any, g: Array, x: Array, path: Array, jump: Array, ends: Array, run
         total = _total(states[-1, :, 2:], ends, running)
         total[total == -np.inf] = 0
         share = states[:, :, 2:]
-        everybody = running.all((1, 2))
+        everybody = _everybody(running)
         rest = np.where(ends, x.dtype.type(0), x.dtype.type(-np.inf))
         later = np.full((2, batch, width + 2), -np.inf, x.dtype)  # before two states that lead nowhere
         ways, moved = np.empty((3, batch, width), x.dtype), np.empty_like(rest)

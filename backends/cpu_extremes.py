@@ -66,10 +66,11 @@ def register(backend: Backend) -> None:
     def position(name: str, plain: Callable[..., Any], extreme: Any) -> None:
         @kernel(name, backend)
         def place(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Any:
-            found = None if axis is None or not -x.ndim <= axis < x.ndim - 1 else _place(x, axis, extreme)
-            if found is None:
-                return plain(x, axis=axis, keepdims=keepdims)
-            return np.expand_dims(found, axis % x.ndim) if keepdims else found
+            if axis is not None and -x.ndim <= axis < x.ndim - 1:
+                found = _place(x, axis, extreme)
+                if found is not None:
+                    return np.expand_dims(found, axis % x.ndim) if keepdims else found
+            return plain(x, axis=axis, keepdims=keepdims)
 
     position("argmax", backend.xp.argmax, np.maximum)
     position("argmin", backend.xp.argmin, np.minimum)

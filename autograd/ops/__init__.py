@@ -72,4 +72,5 @@ from chainrule.autograd.ops import tiling as tiling
 from chainrule.autograd.ops import triangular_factors as triangular_factors
 from chainrule.autograd.ops import trigonometry as trigonometry
 from chainrule.autograd.ops import unique as unique
+from chainrule.autograd.ops import weighted_reads as weighted_reads
 from chainrule.autograd.ops import windows as windows

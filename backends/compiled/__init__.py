@@ -94,6 +94,7 @@ MODULES: dict[str, str] = {
     "mish_back": "smooth",
     "power_back": "piecewise",
     "power_by_number": "piecewise",
+    "products_read": "weighted_reads",
     "relu": "activations",
     "relu_back": "activations",
     "resample": "pooling",
@@ -121,6 +122,8 @@ MODULES: dict[str, str] = {
     "standardise_back": "layer_norm",
     "tanh": "elementwise",
     "tanh_back": "activations",
+    "weighted_read": "weighted_reads",
+    "weighted_write": "weighted_reads",
     "where": "choices",
     "window_argmax": "pooling",
 }

@@ -12,6 +12,8 @@ import numpy as np
 
 from chainrule.backends.base import Backend
 from chainrule.backends.compiled import compiled_kernel
+from chainrule.backends.compiled.crew import crew, item, share
+from chainrule.backends.compiled.flat import SLOW, items_of
 from chainrule.backends.compiled.jit import loop
 from chainrule.backends.pool import parallel, ranges
 
@@ -25,6 +27,9 @@ _WIDE = 4
 
 #: rows from this length on are cut into columns for the threads; pieces of shorter ones would share cache lines
 _LONG = 1 << 10
+
+#: items of work that are worth waking a helper that sleeps
+_WORTH_WAKING = 16
 
 #: the most parts that each look through all row numbers
 _LOOKS = 8
@@ -82,55 +87,96 @@ def _add_rows(table: Any, rows: Any, block: Any, first: int, last: int) -> None:
                 table[t, c] += block[i, c]
 
 
-@loop
-def _gather(x: Any, index: Any, out: Any, first: int, last: int) -> bool:
-    length = x.shape[1]
-    for o in range(first, last):
-        for i in range(index.shape[1]):
-            for c in range(index.shape[2]):
-                k = index[o, i, c]
-                if k < 0 or k >= length:
-                    return False
-                out[o, i, c] = x[o, k, c]
-    return True
+@item
+def _gather_item(index: Any, out: Any, x: Any, found: Any, bounds: Any) -> None:
+    """Rows (outer, i) of ``out`` from ``bounds[0]`` to ``bounds[1]``, all rows (outer, k) of x being at hand."""
+    length, width = x.shape[1], index.shape[2]
+    for row in range(bounds[0], bounds[1]):
+        o, i = row // index.shape[1], row % index.shape[1]
+        for c in range(width):
+            k = index[o, i, c]
+            if k < 0 or k >= length:
+                found[0] = 0
+                return
+            out[o, i, c] = x[o, k, c]
 
 
 @loop
-def _gather_last(x: Any, index: Any, out: Any, first: int, last: int) -> bool:
+def _gather(crew: Any, items: int, whole: Any, each: Any) -> None:
+    share(crew, items, _gather_item(items, (), whole, each))
+
+
+@item
+def _gather_last_item(index: Any, out: Any, x: Any, found: Any) -> None:
     length = x.shape[1]
-    for o in range(first, last):
+    for o in range(index.shape[0]):
         for i in range(index.shape[1]):
             k = index[o, i]
             if k < 0 or k >= length:
-                return False
+                found[0] = 0
+                return
             out[o, i] = x[o, k]
-    return True
 
 
 @loop
-def _scatter(out: Any, index: Any, src: Any, first: int, last: int, left: int, right: int) -> bool:
+def _gather_last(crew: Any, items: int, split: Any, each: Any) -> None:
+    share(crew, items, _gather_last_item(items, split, (), each))
+
+
+@item
+def _scatter_item(out: Any, base: Any, index: Any, src: Any, has_base: bool, adds: bool, found: Any, at: Any) -> None:
+    """``out`` (outer, k, inner) as ``base`` or zeros, with ``src`` added or put in; a block of outer rows and columns.
+
+    What is filled is still in the cache when it is written into.
+    """
     length = out.shape[1]
-    for o in range(first, last):
+    for o in range(at[0], at[1]):
+        if has_base:
+            for k in range(length):
+                for c in range(at[2], at[3]):
+                    out[o, k, c] = base[o, k, c]
+        else:
+            for k in range(length):
+                for c in range(at[2], at[3]):
+                    out[o, k, c] = 0
         for i in range(index.shape[1]):
-            for c in range(left, right):
+            for c in range(at[2], at[3]):
                 k = index[o, i, c]
                 if k < 0 or k >= length:
-                    return False
-                out[o, k, c] += src[o, i, c]
-    return True
+                    found[0] = 0
+                    return
+                if adds:
+                    out[o, k, c] += src[o, i, c]
+                else:
+                    out[o, k, c] = src[o, i, c]
 
 
 @loop
-def _place(out: Any, index: Any, src: Any, first: int, last: int, left: int, right: int) -> bool:
+def _scatter(crew: Any, items: int, whole: Any, each: Any) -> None:
+    share(crew, items, _scatter_item(items, (), whole, each))
+
+
+@item
+def _scatter_last_item(out: Any, base: Any, index: Any, src: Any, has_base: bool, adds: bool, found: Any) -> None:
+    """The same along the last axis."""
     length = out.shape[1]
-    for o in range(first, last):
+    for o in range(out.shape[0]):
+        for k in range(length):
+            out[o, k] = base[o, k] if has_base else out.dtype.type(0)
         for i in range(index.shape[1]):
-            for c in range(left, right):
-                k = index[o, i, c]
-                if k < 0 or k >= length:
-                    return False
-                out[o, k, c] = src[o, i, c]
-    return True
+            k = index[o, i]
+            if k < 0 or k >= length:
+                found[0] = 0
+                return
+            if adds:
+                out[o, k] += src[o, i]
+            else:
+                out[o, k] = src[o, i]
+
+
+@loop
+def _scatter_last(crew: Any, items: int, split: Any, whole: Any, each: Any) -> None:
+    share(crew, items, _scatter_last_item(items, split, whole, each))
 
 
 def _rows_summed(block: Array, rows: Array, base: Array | None = None, *, count: int) -> Any:
@@ -196,50 +242,51 @@ def _gathered(x: Array, index: Array, *, axis: int) -> Any:
     table = np.ascontiguousarray(x).view(kind).reshape(three)
     where = np.ascontiguousarray(index, np.int64).reshape(outer, -1, inner)
     out = np.empty(where.shape, kind)
-    found = [True]
     if inner == 1:
         if outer == 1:
             return NotImplemented  # NumPy's take is as good
-        table, where, flat = table[:, :, 0], where[:, :, 0], out[:, :, 0]
-        parts = ranges(outer, where.size // _PART)
-
-        def run(i: int) -> None:
-            if not _gather_last(table, where, flat, *parts[i]):
-                found[0] = False
-
+        items = min(outer, items_of(where.size, SLOW))
+        found = np.ones((items, 1), np.int64)
+        split = (where.reshape(outer, -1), out.reshape(outer, -1), table.reshape(outer, -1))
+        _gather_last(crew(items, items >= _WORTH_WAKING), items, split, (found,))
     else:
-        parts = ranges(outer, where.size // _PART)
-
-        def run(i: int) -> None:
-            if not _gather(table, where, out, *parts[i]):
-                found[0] = False
-
-    parallel(run, len(parts))
-    return out.view(x.dtype).reshape(index.shape) if found[0] else NotImplemented
+        blocks = ranges(outer * where.shape[1], items_of(where.size, SLOW))
+        items, found = len(blocks), np.ones((len(blocks), 1), np.int64)
+        _gather(crew(items, items >= _WORTH_WAKING), items, (where, out, table), (found, np.array(blocks)))
+    return out.view(x.dtype).reshape(index.shape) if found.all() else NotImplemented
 
 
-def _written(write: Any, out: Array, src: Array, index: Array, axis: int, kind: Any) -> Any:
-    """Write or add the elements of ``src`` into ``out``, both seen as of another dtype."""
-    three = _three(index, axis, out.shape)
-    if three is None or src.shape != index.shape or src.dtype != out.dtype:
+def _written(
+    base: Array | None, shape: tuple[int, ...], src: Array, index: Array, axis: int, kind: Any, adds: bool
+) -> Any:
+    """A copy of ``base``, or zeros of a shape, with the elements of ``src``, as of a dtype, written or added into it.
+
+    NotImplemented where that is nothing for the loops.
+    """
+    three = _three(index, axis, shape)
+    if three is None or src.shape != index.shape or (base is not None and base.dtype != src.dtype):
         return NotImplemented
     outer, _, inner = three
     where = np.ascontiguousarray(index, np.int64).reshape(outer, -1, inner)
     values = np.ascontiguousarray(src).view(kind).reshape(where.shape)
+    out = np.empty(shape, src.dtype)
     target = out.view(kind).reshape(three)
-    found = [True]
-    # different parts write to different elements
-    if outer > 1:
-        parts = [(a, b, 0, inner) for a, b in ranges(outer, where.size // _PART)]
-    else:
-        parts = [(0, 1, a, b) for a, b in ranges(inner, min(8, where.size // _PART), 16)]
-
-    def run(i: int) -> None:
-        if not write(target, where, values, *parts[i]):
-            found[0] = False
-
-    parallel(run, len(parts))
-    return out if found[0] else NotImplemented
+    start = target if base is None else np.ascontiguousarray(base).view(kind).reshape(three)
+    items = items_of(where.size + out.size, SLOW)
+    arrays, modes = (target, start, where, values), (base is not None, adds)
+    if inner == 1 and outer > 1:
+        items = min(items, outer)
+        found = np.ones((items, 1), np.int64)
+        split = tuple([a.reshape(outer, -1) for a in arrays])
+        _scatter_last(crew(items, items >= _WORTH_WAKING), items, split, modes, (found,))
+    else:  # different items write to different elements
+        rows = ranges(outer, items) if outer > 1 else [(0, 1)]
+        columns = ranges(inner, min(8, items), 16) if outer == 1 else [(0, inner)]
+        blocks = np.array([(*pair, *sides) for pair in rows for sides in columns])
+        found = np.ones((len(blocks), 1), np.int64)
+        helpers = crew(len(blocks), items >= _WORTH_WAKING)
+        _scatter(helpers, len(blocks), (*arrays, *modes), (found, blocks))
+    return out if found.all() else NotImplemented
 
 
 def register(backend: Backend) -> None:
@@ -252,16 +299,16 @@ def register(backend: Backend) -> None:
     def gather_back(x: Array, index: Array, *, shape: tuple[int, ...], axis: int) -> Any:
         if x.dtype.char not in "fdlq":
             return NotImplemented
-        return _written(_scatter, np.zeros(shape, x.dtype), x, index, axis, x.dtype)
+        return _written(None, shape, x, index, axis, x.dtype, True)
 
     @compiled_kernel("scatter_add", backend)
     def scatter_add(x: Array, index: Array, src: Array, *, axis: int) -> Any:
         if x.dtype.char not in "fdlq":
             return NotImplemented
-        return _written(_scatter, x.copy("C"), src, index, axis, x.dtype)
+        return _written(x, x.shape, src, index, axis, x.dtype, True)
 
     @compiled_kernel("scatter_put", backend)
     def scatter_put(x: Array, index: Array, src: Array, *, axis: int) -> Any:
         if x.dtype.itemsize not in _UNSIGNED or not x.ndim:
             return NotImplemented
-        return _written(_place, x.copy("C"), src, index, axis, _UNSIGNED[x.dtype.itemsize])
+        return _written(x, x.shape, src, index, axis, _UNSIGNED[x.dtype.itemsize], False)

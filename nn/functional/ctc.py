@@ -131,5 +131,4 @@ def _log_likelihood(x: Any, labels: np.ndarray, times: np.ndarray, counts: np.nd
     places = np.arange(width)
     ends = (places <= 2 * counts[:, None]) & (places >= 2 * counts[:, None] - 1)
     running = np.arange(steps)[:, None, None] < times[None, :, None]
-    path, jump, ends, running = (wrap(f.asarray(array), device) for array in (path, jump, ends, running))
-    return xp.ctc_log_likelihood(x, path, jump, ends, running)
+    return xp.ctc_log_likelihood(x, *[wrap(f.asarray(array), device) for array in (path, jump, ends, running)])

@@ -58,23 +58,16 @@ def _moved(at: Any, size: int, padding: str, align: bool) -> Any:
     return wrap(value, device) + (steep - steep.detach())
 
 
-def _read(flat: Any, size: tuple[int, ...], places: list[Any], weight: Any) -> Any:
-    """``weight`` times the elements of flat (N, C, S) at integer places (arrays), 0 where they lie outside."""
-    f, device = flat._device.xp, flat._device
-    n, c, _ = flat._data.shape
+def _tap(size: tuple[int, ...], places: list[Any], device: Any) -> tuple[Any, Any]:
+    """Integer places (arrays) in each dimension as numbers of elements, (N, 1, P), and whether they lie inside."""
+    f = device.xp
     inside: Any = True
     number: Any = 0
     for place, s in zip(places, size, strict=True):
         inside = inside & (place >= 0) & (place < s)
         number = number * s + f.clip(place, min=0, max=s - 1)
-    shape = (n, 1, math.prod(number.shape[1:]))
-    index = f.broadcast_to(f.reshape(number, shape), (n, c, shape[2]))
-    mask = wrap(f.reshape(inside, shape), device)
-    values = xp.gather(flat, wrap(index, device), axis=2)
-    if weight is None:
-        return xp.where(mask, values, wrap(f.zeros((), dtype=values._data.dtype), device))
-    weight = xp.reshape(weight, shape=shape)
-    return values * xp.where(mask, weight, wrap(f.zeros((), dtype=weight._data.dtype), device))
+    shape = (number.shape[0], 1, math.prod(number.shape[1:]))
+    return f.reshape(number, shape), wrap(f.reshape(inside, shape), device)
 
 
 def _keys(t: Any) -> list[Any]:
@@ -131,13 +124,15 @@ def grid_sample(
     size = tuple(shape[2:])
     flat = xp.reshape(input, shape=(*shape[:2], math.prod(size)))
     at = [_positions(grid, dims - 1 - d, s, align) for d, s in enumerate(size)]
-    total = None
     if mode == "nearest":
         places = []
         for a, s in zip(at, size, strict=True):
             value, _ = _bounded(f, a._data, s, padding_mode, align)
             places.append(_whole(f, f.round(value)))
-        total = _read(flat, size, places, None)
+        number, mask = _tap(size, places, input._device)
+        index = f.broadcast_to(number, (*shape[:2], number.shape[2]))
+        values = xp.gather(flat, wrap(index, input._device), axis=2)
+        total = xp.where(mask, values, wrap(f.zeros((), dtype=values._data.dtype), input._device))
         if grid.requires_grad:  # its gradient is 0, and not missing
             finite = wrap(f.isfinite(grid._data), grid._device)
             total = total + xp.sum(xp.where(finite, grid, wrap(f.zeros_like(grid._data), grid._device)) * 0.0)
@@ -145,8 +140,9 @@ def grid_sample(
         cubic = mode == "bicubic"
         moved = [a if cubic else _moved(a, s, padding_mode, align) for a, s in zip(at, size, strict=True)]
         lows = [f.floor(f.where(f.isfinite(m._data), m._data, -100.0)) for m in moved]
-        parts = [m - wrap(f.astype(low, m._data.dtype), m._device) for m, low in zip(moved, lows, strict=True)]
-        weights = [_keys(t) if cubic else [-t + 1.0, t] for t in parts]
+        rests = [m - wrap(f.astype(low, m._data.dtype), m._device) for m, low in zip(moved, lows, strict=True)]
+        weights = [_keys(t) if cubic else [-t + 1.0, t] for t in rests]
+        numbers, parts = [], []
         for tap in itertools.product(range(4 if cubic else 2), repeat=dims):
             weight, places = None, []
             for d, i in enumerate(tap):
@@ -155,8 +151,11 @@ def grid_sample(
                 if cubic:
                     place, _ = _bounded(f, place, size[d], padding_mode, align)
                 places.append(_whole(f, place))
-            part = _read(flat, size, places, weight)
-            total = part if total is None else total + part
+            number, mask = _tap(size, places, input._device)
+            weight = xp.reshape(weight, shape=tuple(mask._data.shape))
+            numbers.append(number)
+            parts.append(xp.where(mask, weight, wrap(f.zeros((), dtype=weight._data.dtype), input._device)))
+        total = xp.weighted_read(flat, xp.concatenate(*parts, axis=1), wrap(f.concat(numbers, axis=1), input._device))
     return xp.reshape(total, shape=(*shape[:2], *to[1:-1]))
 
 
