@@ -34,6 +34,9 @@ from chainrule.backends.namespace import FORWARDS
 Array = np.ndarray
 Pair = tuple[int, int]
 
+#: Pixels of the results from which on "halved" has enough tiles to win over the direct sums of many channels.
+_HALVED = 2048
+
 
 def _supported(x: Array, y: Array, bias: Array | None) -> bool:
     """Whether the kernels here take these arrays; the declared forward takes everything else."""
@@ -61,8 +64,9 @@ def choose(
     |-----------|--------------------------------------|---------------------------------------------------------|
     | depthwise | rows times banded matrices           | one filter for each channel, and nothing else           |
     | direct    | sums over windows, in registers      | Numba; a group has up to 131072 weights, or where       |
-    |           |                                      | winograd works, up to 32x32 channels and filters (5x5:  |
-    |           |                                      | 48x48); not 1x1 of stride 1                             |
+    |           |                                      | winograd works, or halved with 2048 pixels of results,  |
+    |           |                                      | up to 32x32 channels and filters (5x5: 48x48); not 1x1  |
+    |           |                                      | of stride 1                                             |
     | winograd  | 36 products of transformed tiles     | quick, stride 1, 3x3 from 16 or 5x5 from 48 channels    |
     | each      | the groups one by one, by winograd   | their channels suffice for it, and are 32 or more       |
     | grouped   | windows by group, a batch of products| there is more than one group                            |
@@ -79,7 +83,8 @@ def choose(
     out = out_pair(x_size, weight_size, stride, padding, dilation)
     each = (n, c // groups, h, w)
     tiled = quick and stride == dilation == (1, 1) and winograd.pays(each, k // groups, (kh, kw), padding)
-    if direct.pays(n, weight_size, out, stride, groups, tiled):
+    halves = quick and groups == 1 and dilation == (1, 1) and halving.pays(x_size, k, (kh, kw), stride, padding)
+    if direct.pays(n, weight_size, out, stride, groups, tiled or (halves and n * out[0] * out[1] >= _HALVED)):
         return "direct"
     if tiled and groups == 1:
         return "winograd"
@@ -87,7 +92,7 @@ def choose(
         return "each"
     if groups > 1:
         return "grouped"
-    if quick and dilation == (1, 1) and halving.pays(x_size, k, (kh, kw), stride, padding):
+    if halves:
         return "halved"
     if c < 8 and out[1] > c * kw:
         return "planar"
