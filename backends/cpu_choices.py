@@ -98,7 +98,7 @@ def register(backend: Backend) -> None:
         return plain(condition, *pair)
 
     @kernel("clip", backend)
-    def clip(x: Any, *, min: Any = None, max: Any = None) -> Any:
+    def clip(x: Any, /, min: Any = None, max: Any = None) -> Any:
         if type(x) is not np.ndarray or x.size < _WORTH or x.dtype.char not in "fd":
             return plain_clip(x, min=min, max=max)
         if any(limit is not None and type(limit) not in (int, float) for limit in (min, max)):
