@@ -65,7 +65,7 @@ def kernel(
     """
 
     def run(*arrays: Array, **attributes: Any) -> Any:
-        if not alike(dtypes, *arrays):
+        if not alike(dtypes, *arrays) or (attributes and numbers is _none):  # NumPy's own arguments, such as `out`
             return NotImplemented
         before = tuple([arrays[0].dtype.type(number) for number in numbers(**attributes)])
         return over(loop, grain, *arrays, before=before)
