@@ -113,10 +113,8 @@ def test_kernels_agree_in_any_order_of_memory(name, count, attributes, dtype):
         agree(*both(name, gaps, attributes))
 
 
-@pytest.mark.parametrize(("name", "count", "attributes"), CASES, ids=IDS)
+@pytest.mark.parametrize(("name", "count", "attributes"), [case for case in CASES if case[1] > 1])
 def test_a_first_operand_that_is_one_number(name, count, attributes):
-    if count == 1:
-        pytest.skip("it has no other operand")
     operands = arrays(count, "float32")
     for number in (2.5, np.inf, np.nan):
         operands[0] = np.broadcast_to(np.float32(number), SHAPE)

@@ -9,6 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
+from small_modules import Net
 
 import chainrule as cr
 from chainrule import nn
@@ -16,28 +17,6 @@ from chainrule import nn
 
 def host(t):
     return t.numpy(force=True)
-
-
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(cr.ones(2))
-        self.register_buffer("seen", cr.zeros(1))
-        self.register_buffer("scratch", cr.zeros(1), persistent=False)
-
-    def forward(self, x):
-        return x * self.weight
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first = Block()
-        self.rest = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-        self.scale = nn.Parameter(cr.tensor(2.0))
-
-    def forward(self, x):
-        return self.rest(self.first(x)) * self.scale
 
 
 # ---- state dicts ----------------------------------------------------------------------------------------------------
